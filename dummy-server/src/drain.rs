@@ -5,13 +5,15 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
 };
 
 use tokio::sync::watch;
+
+use crate::lock::lock;
 
 /// How far the end has come. It only ever goes forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,7 +87,7 @@ impl Shutdown {
 
     /// A handle for one of several servers of a process: it follows this one through the phases, and may be ahead of it.
     pub(crate) fn part(&self) -> Self {
-        let mut parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = lock(&self.0.parts);
         parts.retain(|part| part.strong_count() > 0);
         // With the lock held: a phase that is not seen here is passed on when the lock is free.
         let part = Self::in_phase(self.phase());
@@ -168,7 +170,7 @@ impl Shutdown {
             forward
         });
         if forward {
-            let parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            let parts = lock(&self.0.parts);
             for part in parts.iter().filter_map(Weak::upgrade) {
                 Self(part).advance(phase);
             }

@@ -32,6 +32,7 @@ mod handshakes;
 mod ledger;
 mod lifecycle;
 mod listener;
+mod lock;
 mod message;
 mod named;
 mod peer;

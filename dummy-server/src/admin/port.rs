@@ -8,7 +8,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -28,7 +28,7 @@ use tokio::{
     time::{Instant, Sleep, sleep, sleep_until},
 };
 
-use crate::accept::concerns_one_connection;
+use crate::{accept::concerns_one_connection, lock::lock};
 
 /// Maximum number of open connections of a port.
 const MAX_CONNECTIONS: usize = 256;
@@ -98,18 +98,14 @@ impl TrackedConnection {
         Self(Arc::new(Mutex::new(Progress { requests: 0, since, evicted: false, waker: None })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn begin_request(&self) -> Busy {
-        self.lock().requests += 1;
+        lock(&self.0).requests += 1;
         Busy(self.clone())
     }
 
     /// Closes it if no request of it is being answered.
     fn evict(&self) -> bool {
-        let mut progress = self.lock();
+        let mut progress = lock(&self.0);
         let idle = progress.requests == 0 && !progress.evicted;
         if idle {
             progress.evicted = true;
@@ -126,7 +122,7 @@ struct Busy(TrackedConnection);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let mut progress = self.0.lock();
+        let mut progress = lock(&self.0.0);
         progress.requests -= 1;
         progress.since = Instant::now();
     }
@@ -155,7 +151,7 @@ impl LimitedListener {
     /// `None` when all connections are being answered, of which there are as many as may be.
     fn admit(&mut self, socket: TcpStream) -> Option<LimitedStream> {
         // A connection that has ended, or is about to, is known here alone.
-        self.open.retain(|connection| Arc::strong_count(&connection.0) > 1 && !connection.lock().evicted);
+        self.open.retain(|connection| Arc::strong_count(&connection.0) > 1 && !lock(&connection.0).evicted);
         if self.open.len() >= MAX_CONNECTIONS && !self.make_room() {
             return None;
         }
@@ -205,7 +201,7 @@ struct LimitedStream {
 impl LimitedStream {
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let deadline = {
-            let mut progress = self.connection.lock();
+            let mut progress = lock(&self.connection.0);
             if progress.evicted {
                 return true;
             }
@@ -242,7 +238,7 @@ impl AsyncWrite for LimitedStream {
         let written = Pin::new(&mut self.socket).poll_write(cx, buf);
         if let Poll::Ready(Ok(1..)) = written {
             // A client that reads a long response does not keep the server waiting.
-            self.connection.lock().since = Instant::now();
+            lock(&self.connection.0).since = Instant::now();
         }
         written
     }

@@ -5,12 +5,13 @@ use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasher as _, RandomState},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
 use super::knobs::Behaviour;
+use crate::lock::lock;
 
 /// The number of locks that keys share.
 const SHARDS: usize = 16;
@@ -61,13 +62,13 @@ impl BehaviourState {
 
     /// What the server does by default.
     pub(crate) fn default(&self) -> Option<Arc<Behaviour>> {
-        locked(&self.default).clone()
+        lock(&self.default).clone()
     }
 
     /// From now on every request gets this; one that asks for nothing is the end of it.
     pub(crate) fn set_default(&self, behaviour: Behaviour) {
         let default = (behaviour != Behaviour::default()).then(|| Arc::new(behaviour));
-        *locked(&self.default) = default;
+        *lock(&self.default) = default;
         self.generation.fetch_add(1, Ordering::Release);
     }
 
@@ -79,7 +80,7 @@ impl BehaviourState {
     /// How many requests there were with this key, this one among them.
     pub(super) fn count(&self, key: &str) -> u64 {
         let shard = self.hasher.hash_one(key) as usize % SHARDS;
-        let keys = &mut *locked(&self.keys[shard]);
+        let keys = &mut *lock(&self.keys[shard]);
         if let Some(count) = keys.counts.get_mut(key) {
             *count += 1;
             return *count;
@@ -116,11 +117,6 @@ impl Drop for InFlight {
     }
 }
 
-/// No holder of the lock can leave things half done.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,7 +129,7 @@ mod tests {
             shared.count(&number.to_string());
         }
         assert_eq!(shared.count("a"), 1);
-        let kept: usize = shared.keys.iter().map(|keys| locked(keys).counts.len()).sum();
+        let kept: usize = shared.keys.iter().map(|keys| lock(keys).counts.len()).sum();
         assert!(kept <= SHARDS * MOST_KEYS);
     }
 

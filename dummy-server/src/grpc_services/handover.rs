@@ -4,12 +4,14 @@
 //! Most services take them in the task that gives them: that task is then notified, and not woken.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 use tonic::Status;
+
+use crate::lock::lock;
 
 /// A message, or why the request ends here.
 pub(super) type Given = Result<Bytes, Status>;
@@ -41,10 +43,6 @@ pub(super) struct Receiver(Shared);
 pub(super) fn handover() -> (Sender, Receiver) {
     let shared = Shared::default();
     (Sender(Arc::clone(&shared)), Receiver(shared))
-}
-
-fn lock(shared: &Shared) -> MutexGuard<'_, Handover> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Changes the slot, and then wakes the task that waits for the change: not under the lock.

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     hash::{BuildHasher as _, RandomState},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::Ledger;
+use crate::lock::lock;
 
 /// How long a worker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -78,10 +79,6 @@ impl Aggregator {
         )
     }
 
-    fn left(&self) -> MutexGuard<'_, Vec<(usize, LoadSightings)>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// About how many bytes those have left that ended: pages, heads, and what is noted of single requests.
     pub(crate) fn left_size(&self) -> usize {
         let size = |statement: &Statement| {
@@ -94,12 +91,12 @@ impl Aggregator {
                 + size_of_val(&uploads.examples[..]);
             heads + notes
         };
-        self.left().iter().map(|(_, (statement, pages))| pages.bytes() + size(statement)).sum()
+        lock(&self.left).iter().map(|(_, (statement, pages))| pages.bytes() + size(statement)).sum()
     }
 
     /// Keeps of what was left how much it was, and nothing else: it is reported as forgotten.
     pub(crate) fn forget(&self) {
-        for (_, (statement, pages)) in &mut *self.left() {
+        for (_, (statement, pages)) in &mut *lock(&self.left) {
             let forgotten = statement.forgotten.saturating_add(statement.sightings);
             let Statement { run, load, version, .. } = *statement;
             *statement = Statement { version, run, load, forgotten, ..Statement::default() };
@@ -129,7 +126,7 @@ impl Aggregator {
     /// nobody asks for, are none.
     pub(crate) fn left_of(&self) -> Vec<(u32, u8)> {
         let mut loads = Vec::new();
-        for (_, (statement, _)) in self.left().iter().rev() {
+        for (_, (statement, _)) in lock(&self.left).iter().rev() {
             let load = (statement.run, statement.load);
             if load.1 < FIRST_CANARY && !loads.contains(&load) {
                 loads.push(load);
@@ -141,14 +138,14 @@ impl Aggregator {
     /// What all workers together have left of a load of a run: all that was seen, once all have ended.
     pub(crate) fn left_statement(&self, run: u32, load: u8) -> Statement {
         let (mut all, mut pages) = (self.nothing(run, load), Pages::default());
-        for (_, (statement, others)) in &*self.left() {
+        for (_, (statement, others)) in &*lock(&self.left) {
             if (statement.run, statement.load) == (run, load) {
                 all.merge(&mut pages, statement, others);
             }
         }
         all.forgotten += pages.left_out();
         all.pages = Packed::of(&pages);
-        let evicted = self.evicted.lock().unwrap_or_else(PoisonError::into_inner);
+        let evicted = lock(&self.evicted);
         let loads = self.left_of().into_iter().chain(evicted.iter().copied());
         let loads: BTreeSet<u8> = loads.filter(|of| of.0 == run).map(|(_, load)| load).collect();
         all.loads = loads.into_iter().collect();
@@ -197,7 +194,7 @@ impl Aggregator {
                 by_several.extend(all.merge(&mut pages, &statement, &others));
             }
         }
-        for (worker, (statement, others)) in &*self.left() {
+        for (worker, (statement, others)) in &*lock(&self.left) {
             if (statement.run, statement.load) == (run, load) && !answered.contains(worker) {
                 by_several.extend(all.merge(&mut pages, statement, others));
             }
@@ -217,8 +214,8 @@ impl Ledger {
             statement.cut_by_server += std::mem::take(&mut statement.open);
             (worker, (statement, pages))
         });
-        aggregator.left().extend(seen);
-        let mut evicted = aggregator.evicted.lock().unwrap_or_else(PoisonError::into_inner);
+        lock(&aggregator.left).extend(seen);
+        let mut evicted = lock(&aggregator.evicted);
         evicted.extend(self.evicted.borrow().iter().map(|(load, _)| *load));
     }
 

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -15,6 +15,7 @@ use crate::{
     drain::Phase,
     ledger::Aggregator,
     listener::{Addresses, BindError, Listeners},
+    lock::lock,
     stats::Stats,
 };
 
@@ -100,7 +101,7 @@ impl Instance {
 
     /// The present one, or the last.
     pub(crate) fn life(&self) -> Life {
-        self.locked().clone()
+        lock(&self.life).clone()
     }
 
     pub(crate) fn condition(&self) -> Condition {
@@ -127,7 +128,7 @@ impl Instance {
 
     /// Starts it again, on the same ports.
     pub(crate) fn start_again(&self, common: &Common) -> Result<(), RestartError> {
-        let mut life = self.locked();
+        let mut life = lock(&self.life);
         if !life.has_ended() {
             return Err(RestartError::Running);
         }
@@ -137,7 +138,7 @@ impl Instance {
         let listeners = Listeners::bind(&self.lasting.config)?;
         let before = std::mem::replace(&mut *life, Life::start(&self.lasting, listeners, common)?);
         if !before.shutdown.was_killed() {
-            let mut past = self.past();
+            let mut past = lock(&self.past);
             if past.len() == MAX_PAST {
                 past.pop_front();
             }
@@ -153,19 +154,11 @@ impl Instance {
     pub(crate) fn aggregators(&self) -> Vec<Arc<Aggregator>> {
         let life = self.life();
         let present = (!life.shutdown.was_killed()).then_some(life.aggregator);
-        self.past().iter().cloned().chain(present).collect()
-    }
-
-    fn past(&self) -> MutexGuard<'_, VecDeque<Arc<Aggregator>>> {
-        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.past).iter().cloned().chain(present).collect()
     }
 
     pub(super) fn close_log(&self) {
-        self.lasting.lines().clear();
-    }
-
-    fn locked(&self) -> MutexGuard<'_, Life> {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lasting.lines).clear();
     }
 }
 

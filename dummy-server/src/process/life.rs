@@ -3,7 +3,7 @@
 use std::{
     io,
     rc::Rc,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use crate::{
     fleet::{Arrived, Fleet},
     ledger::{self, Aggregator},
     listener::{Addresses, Listeners},
+    lock::lock,
     settings::{Config, Port},
     stats::Stats,
     worker::{ConnectionsQuery, Server, Worker},
@@ -39,7 +40,7 @@ pub(crate) struct Lasting {
     /// By worker.
     pub(super) stats: Vec<Arc<Stats>>,
     /// By worker; empty without a log.
-    lines: Mutex<Vec<access_log::Queue>>,
+    pub(super) lines: Mutex<Vec<access_log::Queue>>,
 }
 
 impl Lasting {
@@ -61,10 +62,6 @@ impl Lasting {
             stats: (0..count).map(|_| Arc::default()).collect(),
             lines: Mutex::new(lines.unwrap_or_default()),
         }
-    }
-
-    pub(super) fn lines(&self) -> MutexGuard<'_, Vec<access_log::Queue>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,7 +97,7 @@ impl Life {
         let Listeners { addresses, mut ports, files } = listeners;
         let mut fleet = Fleet::new(ports.open(), common.accept_loops);
         let (mut seats, mut workers_to_ask) = (Vec::new(), Vec::new());
-        let lines = lasting.lines().clone();
+        let lines = lock(&lasting.lines).clone();
         let (aggregator, ledger_questions) = Aggregator::new(lasting.name, lasting.stats.len());
         let aggregator = Arc::new(aggregator);
         for ((index, stats), ledger_questions) in lasting.stats.iter().enumerate().zip(ledger_questions) {
