@@ -6,7 +6,7 @@ use transport::Address;
 
 use super::{
     ConfigError, ListenAddresses,
-    typed::{instance, number, refused},
+    typed::{because, instance, number, refused},
 };
 use crate::{
     args::Args,
@@ -176,10 +176,6 @@ impl Row {
         let same_place = one == two || one.is_unspecified() || two.is_unspecified();
         same_place && self.address.port() <= other.last && other.address.port() <= self.last
     }
-}
-
-fn because(ConfigError(refusal): ConfigError, reason: String) -> ConfigError {
-    ConfigError(refusal.because(reason))
 }
 
 #[cfg(test)]

@@ -209,3 +209,14 @@ pub(crate) enum Port {
     /// HTTP/1.1 and HTTP/2 over TLS.
     Tls,
 }
+
+/// Where a flag has the server listen that was not typed; for TLS, which is off then, an example.
+pub(crate) fn usual_address(flag: &str) -> &'static str {
+    match flag {
+        "grpc-addr" => ":50051",
+        "tls-addr" => ":8443",
+        "admin-addr" => "127.0.0.1:9091",
+        "pprof-addr" => "localhost:6060",
+        _ => ":8080",
+    }
+}
