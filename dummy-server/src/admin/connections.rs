@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::Figures;
+use super::{Figures, Sum};
 use crate::{lifecycle::ConnectionSnapshot, process::Process, protocol::Protocol, worker::ConnectionsQuery};
 
 /// How many are listed unless `?limit=` says otherwise, and at most.
@@ -87,7 +87,7 @@ pub(super) async fn response(process: &Process, query: Option<&str>) -> Response
     }
     connections.sort_by_key(|connection| connection.id);
     connections.truncate(most);
-    let open = all.iter().map(|figures| figures.sum().connections_open).sum();
+    let open = all.iter().map(|figures| Sum::of(&figures.workers).connections_open).sum();
     super::json(&List { open, connections, silent_workers })
 }
 

@@ -14,7 +14,10 @@ use axum::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{figures::Figures, readiness};
+use super::{
+    figures::{Figures, Sum},
+    readiness,
+};
 use crate::process::{Condition, Instance, Process, RestartError};
 
 /// How long a server that is killed is waited for. One that is stuck is shown as killed all the same.
@@ -81,7 +84,7 @@ fn shown(process: &Process, wanted: impl Fn(&Instance) -> bool) -> Vec<Shown> {
     let figures = Figures::of_all(process);
     let all = process.instances.iter().zip(figures).filter(|(instance, _)| wanted(instance));
     all.map(|(instance, figures)| {
-        let (addresses, sum) = (instance.addresses(), figures.sum());
+        let (addresses, sum) = (instance.addresses(), Sum::of(&figures.workers));
         Shown {
             name: instance.name(),
             phase: instance.condition(),

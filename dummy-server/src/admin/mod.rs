@@ -25,7 +25,10 @@ use axum::{
 };
 use tokio::sync::oneshot;
 
-use self::{figures::Figures, guard::Guard};
+use self::{
+    figures::{Figures, Sum},
+    guard::Guard,
+};
 use crate::{drain::Phase, listener::Bound, process::Process, settings::Config};
 
 /// Runs until `done`, which comes when the last worker has ended.
@@ -120,11 +123,11 @@ async fn log_figures(process: Arc<Process>, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
     ticks.tick().await;
     // What was served before this task ran for the first time belongs to the first line.
-    let mut before = figures::Sum::default();
+    let mut before = Sum::default();
     loop {
         ticks.tick().await;
-        let all = Figures::of_all(&process);
-        let sum = all.iter().map(Figures::sum).fold(figures::Sum::default(), figures::Sum::plus);
+        let workers: Vec<_> = Figures::of_all(&process).into_iter().flat_map(|one| one.workers).collect();
+        let sum = Sum::of(&workers);
         tracing::info!(
             resident_mib = figures::resident_bytes().map(|bytes| bytes >> 20),
             connections_open = sum.connections_open,
