@@ -224,14 +224,7 @@ impl AsyncRead for ByteStream {
 
 impl AsyncWrite for ByteStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.socket.stream.borrow_mut()).poll_write(cx, data);
-        if written.is_pending() {
-            // Nothing more may be read until there is room.
-            self.socket.lifecycle.patience.listens(false);
-        }
-        let count = ready!(written)?;
-        self.socket.lifecycle.sent(count);
-        Poll::Ready(Ok(count))
+        self.poll_write_vectored(cx, &[io::IoSlice::new(data)])
     }
 
     fn poll_write_vectored(
@@ -242,6 +235,7 @@ impl AsyncWrite for ByteStream {
         let mut stream = self.socket.stream.borrow_mut();
         let written = Pin::new(&mut *stream).poll_write_vectored(cx, slices);
         if written.is_pending() {
+            // Nothing more may be read until there is room.
             self.socket.lifecycle.patience.listens(false);
         }
         let count = ready!(written)?;

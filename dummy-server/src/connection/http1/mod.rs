@@ -187,7 +187,7 @@ impl Driver<'_> {
                 Poll::Ready(false) => return Poll::Ready(End::Closed(CloseReason::Abandoned)),
                 Poll::Pending if moved || self.resources.turn.is_over() => {}
                 Poll::Pending => {
-                    self.rest_a_while();
+                    self.resources.buffers.take_back(&mut self.output);
                     return Poll::Pending;
                 }
             }
@@ -254,10 +254,5 @@ impl Driver<'_> {
             Current::Sending(_) => self.send(cx),
             _ => false,
         }
-    }
-
-    /// Nothing to do: gives back what an idle connection needs no memory for.
-    fn rest_a_while(&mut self) {
-        self.resources.buffers.take_back(&mut self.output);
     }
 }

@@ -170,11 +170,8 @@ impl Driver<'_> {
             }
             if self.given_up {
                 let written = socket::poll_output(self.socket, &mut self.conn.output, cx);
-                return Poll::Ready(if matches!(written, Poll::Ready(Ok(()))) {
-                    CloseReason::Complete
-                } else {
-                    CloseReason::Abandoned
-                });
+                let is_written = matches!(written, Poll::Ready(Ok(())));
+                return Poll::Ready(if is_written { CloseReason::Complete } else { CloseReason::Abandoned });
             }
             if let Some(how) = self.cut {
                 let written = std::task::ready!(socket::poll_output(self.socket, &mut self.conn.output, cx));
@@ -192,12 +189,9 @@ impl Driver<'_> {
             let more = match written {
                 Poll::Ready(Ok(())) => {
                     if self.is_over() {
-                        let refused = self.conn.has_failed();
-                        return Poll::Ready(if refused {
-                            CloseReason::Refused
-                        } else {
-                            CloseReason::Complete
-                        });
+                        let has_failed = self.conn.has_failed();
+                        let how = if has_failed { CloseReason::Refused } else { CloseReason::Complete };
+                        return Poll::Ready(how);
                     }
                     // What is on the wire has made room for more.
                     resumed || !self.conn.is_blocked()
@@ -223,7 +217,7 @@ impl Driver<'_> {
             match self.read(cx) {
                 Poll::Pending if more || self.resources.turn.is_over() => {}
                 Poll::Pending => {
-                    self.rest_a_while();
+                    self.resources.buffers.take_back(&mut self.conn.output);
                     return Poll::Pending;
                 }
                 Poll::Ready(CloseReason::Complete) => {}
@@ -379,10 +373,5 @@ impl Driver<'_> {
             }
         }
         self.ask_all();
-    }
-
-    /// Nothing to do: gives back what an idle connection needs no memory for.
-    fn rest_a_while(&mut self) {
-        self.resources.buffers.take_back(&mut self.conn.output);
     }
 }
