@@ -116,7 +116,7 @@ impl Log {
             return None;
         }
         let fields = head.fields;
-        // What is no request has neither.
+        // What is not a request has neither.
         let texts = [
             Some(head.method).filter(|method| !method.is_empty()),
             Some(head.target).filter(|target| !target.is_empty()),
@@ -228,7 +228,7 @@ struct Json<'a> {
 
 impl Line {
     fn write(&self, format: Format, out: &mut Vec<u8>) {
-        // Writing to a Vec fails only for maps with keys that are no strings.
+        // Writing to a Vec fails only for maps with keys that are not strings.
         let _ = match format {
             Format::Json => serde_json::to_writer(&mut *out, &self.json()).map_err(io::Error::from),
             Format::Text => self.write_text(out),

@@ -54,7 +54,7 @@ impl Buffers {
         self.read.take_or_else(|| vec![0; self.read_size].into_boxed_slice())
     }
 
-    /// Bytes in one system call at most, but for the first slice.
+    /// Bytes in one system call at most, except for the first slice.
     pub(crate) fn largest_write(&self) -> usize {
         self.largest_write
     }

@@ -1,4 +1,4 @@
-//! The time as replies tell it.
+//! The time as replies state it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

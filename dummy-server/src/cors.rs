@@ -13,7 +13,7 @@ use crate::message::{
 
 const ALLOW_ORIGIN: &str = "access-control-allow-origin";
 
-/// How long a browser may keep what it was told of another origin's permission.
+/// How long a browser may cache another origin's permission.
 const MAX_AGE: &str = "86400";
 
 /// Whether a browser asks if a page may send a request (CORS preflight).
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_with_an_answer_of_its_own_is_left_alone() {
+    fn a_reply_with_its_own_answer_is_left_alone() {
         let mut fields = Fields::new();
         fields.push("Access-Control-Allow-Origin", "http://a.test");
         allow(&mut fields, b"http://b.test", EXPOSED);

@@ -1,5 +1,5 @@
 //! How a user asks for a reply, or for its whole connection, to end: one type from the grammar of behaviours to the socket.
-//! What breaks a rule or takes too long is no cut.
+//! What breaks a rule or takes too long is not a cut.
 
 /// What comes in place of the rest of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,13 +5,15 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
 };
 
 use tokio::sync::watch;
+
+use crate::lock::lock;
 
 /// How far the end has come. It only ever goes forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,7 +87,7 @@ impl Shutdown {
 
     /// A handle for one of several servers of a process: it follows this one through the phases, and may be ahead of it.
     pub(crate) fn part(&self) -> Self {
-        let mut parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = lock(&self.0.parts);
         parts.retain(|part| part.strong_count() > 0);
         // With the lock held: a phase that is not seen here is passed on when the lock is free.
         let part = Self::in_phase(self.phase());
@@ -144,7 +146,7 @@ impl Shutdown {
         self.0.watch.send_modify(|now| now.unhealthy = !healthy);
     }
 
-    /// Waits until [`Self::is_ready`] is not `told` any more; None when listeners close before that.
+    /// Waits until [`Self::is_ready`] is no longer `told`; None when listeners close before that.
     pub(crate) async fn readiness_after(&self, told: bool) -> Option<bool> {
         let mut watch = self.0.watch.subscribe();
         let changed = watch.wait_for(|now| now.phase >= Phase::Closing || now.is_ready() != told).await;
@@ -168,7 +170,7 @@ impl Shutdown {
             forward
         });
         if forward {
-            let parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            let parts = lock(&self.0.parts);
             for part in parts.iter().filter_map(Weak::upgrade) {
                 Self(part).advance(phase);
             }

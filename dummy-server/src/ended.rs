@@ -3,13 +3,16 @@
 //! Servers may end and start again before the process does, so what is kept is counts and no list of events.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use tokio::sync::watch;
 
-use crate::drain::{Phase, Shutdown};
+use crate::{
+    drain::{Phase, Shutdown},
+    lock::lock,
+};
 
 /// How long workers may take to end after the drain's time is up. One that is stuck does not keep the process.
 const GRACE: Duration = Duration::from_secs(1);
@@ -55,14 +58,14 @@ impl Ends {
     /// Counts a worker in; `alive` is how many there are of its server. To be taken along by its thread, and to be the result
     /// of that: what is left when the thread is gone is dropped last.
     pub(crate) fn worker(&self, alive: &Arc<watch::Sender<usize>>) -> WorkerEnd {
-        self.threads().workers += 1;
+        lock(&self.0.threads).workers += 1;
         alive.send_modify(|alive| *alive += 1);
         WorkerEnd { ends: self.clone(), alive: Arc::clone(alive) }
     }
 
     /// Runs another thread.
     pub(crate) async fn thread(self, run: impl Future<Output = ()>) {
-        let _guard = Guard(self);
+        let _guard = PanicNotice(self);
         run.await;
     }
 
@@ -74,10 +77,10 @@ impl Ends {
         }
     }
 
-    /// Waits until the process is to end and all workers have ended, or longer is not to be waited.
+    /// Waits until the process is to end and all workers have ended, or until the time to wait is up.
     pub(crate) fn wait(&self) -> Ending {
         let mut deadline = None::<Instant>;
-        let mut threads = self.threads();
+        let mut threads = lock(&self.0.threads);
         loop {
             let phase = self.0.shutdown.phase();
             if threads.has_panicked {
@@ -105,12 +108,8 @@ impl Ends {
         }
     }
 
-    fn threads(&self) -> MutexGuard<'_, Threads> {
-        self.0.threads.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn change(&self, change: impl FnOnce(&mut Threads)) {
-        change(&mut self.threads());
+        change(&mut lock(&self.0.threads));
         self.0.changed.notify_all();
     }
 }
@@ -128,7 +127,7 @@ impl WorkerEnd {
         let open = run.await;
         // A server that ends by itself takes nothing from the drain of the process.
         if self.ends.0.shutdown.phase() > Phase::Serving {
-            self.ends.threads().cut += open;
+            lock(&self.ends.0.threads).cut += open;
         }
         self
     }
@@ -145,9 +144,9 @@ impl Drop for WorkerEnd {
 }
 
 /// Says that its thread has panicked, if it has.
-struct Guard(Ends);
+struct PanicNotice(Ends);
 
-impl Drop for Guard {
+impl Drop for PanicNotice {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.change(|threads| threads.has_panicked = true);
@@ -164,7 +163,7 @@ mod tests {
         (shutdown.clone(), Ends::new(shutdown))
     }
 
-    /// Runs a worker on a thread of its own, and waits for the end of the server of which it is the only one.
+    /// Runs a worker on its own thread, and waits for the end of the server of which it is the only one.
     fn run_worker<F: Future<Output = usize>>(ends: &Ends, run: impl FnOnce() -> F + Send + 'static) {
         let alive = Arc::new(watch::Sender::new(0));
         let end = ends.worker(&alive);

@@ -8,8 +8,8 @@ use prost::Message as _;
 use crate::{
     behaviour::{self, Behaviour},
     endpoints,
-    grpc::plan::{self, Script},
-    router::{Known, Route, Series, route},
+    grpc_services::plan::{self, Script},
+    router::{KnownTargets, Route, Series, route},
     stats::Endpoint,
 };
 
@@ -41,7 +41,7 @@ pub fn target(target: &str) -> (usize, Result<Routed, Refusal>) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let (endpoint, found) = route(path, query);
     if let Ok(found) = found {
-        let mut known = Known::default();
+        let mut known = KnownTargets::default();
         known.keep(target.as_bytes(), endpoint, found);
         let again: Option<(Endpoint, Route)> = known.get(target.as_bytes());
         assert!(again.is_none_or(|again| again == (endpoint, found)), "{again:?}");

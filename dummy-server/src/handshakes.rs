@@ -5,40 +5,23 @@ use transport::{
     tls::{Facts, Reason, Version},
 };
 
-use crate::counter::Counter;
+use crate::{counter::Counter, named::named};
 
-/// Why a connection was closed before it came to HTTP or TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ProxyError {
-    /// Its PROXY header breaks the rules, or breaks off.
-    Malformed,
-    /// It is on behalf of a client of an address family or a transport that is not known.
-    Unsupported,
-    /// It has none and must.
-    Missing,
-    /// It has one that is longer than is read.
-    TooLong,
-    /// The checksum of its header is wrong.
-    Checksum,
-    /// Its header takes longer than it may.
-    Timeout,
-}
-
-impl ProxyError {
-    /// All of them, in the order of their discriminants.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Malformed, Self::Unsupported, Self::Missing, Self::TooLong, Self::Checksum, Self::Timeout];
-
-    /// A word for it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::Unsupported => "unsupported",
-            Self::Missing => "missing",
-            Self::TooLong => "too_long",
-            Self::Checksum => "checksum",
-            Self::Timeout => "timeout",
-        }
+named! {
+    /// Why a connection was closed before it came to HTTP or TLS.
+    pub(crate) enum ProxyError {
+        /// Its PROXY header breaks the rules, or breaks off.
+        Malformed = "malformed",
+        /// It is on behalf of a client of an address family or a transport that is not known.
+        Unsupported = "unsupported",
+        /// It has none and must.
+        Missing = "missing",
+        /// It has one that is longer than is read.
+        TooLong = "too_long",
+        /// The checksum of its header is wrong.
+        Checksum = "checksum",
+        /// Its header takes longer than it may.
+        Timeout = "timeout",
     }
 }
 

@@ -1,6 +1,6 @@
 //! A target server for testing proxies, load balancers, gateways and meshes.
 //!
-//! The way of the data: [`Args`] (what was typed) become a [`Config`] (what is meant); `listener` opens the ports;
+//! The data flow: [`Args`] (what was typed) become a [`Config`] (what is meant); `listener` opens the ports;
 //! `accept` gives each connection to a worker; `connection` finds out what it speaks and executes each `reply` that the
 //! `endpoints` give for a `router`'s route. [`signals`] begin the `drain`, which ends it all; `admin` watches and
 //! `access_log` writes, each from a thread of its own.
@@ -27,12 +27,14 @@ mod exchange;
 mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;
-mod grpc;
+mod grpc_services;
 mod handshakes;
 mod ledger;
 mod lifecycle;
 mod listener;
+mod lock;
 mod message;
+mod named;
 mod peer;
 mod process;
 mod protocol;
@@ -76,7 +78,7 @@ pub enum StartError {
     /// An address can't be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The certificate is of no use.
+    /// The certificate is unusable.
     #[error("can't serve TLS: {0}")]
     Tls(#[from] SettingsError),
     /// Threads or runtimes can't be made, or the pidfile can't be written.

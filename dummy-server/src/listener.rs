@@ -11,7 +11,7 @@ use transport::{
     listen::{self, SocketFile},
 };
 
-use crate::settings::{Config, InstancePorts, Port};
+use crate::settings::{Config, InstancePorts, Port, usual_address};
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,7 +190,7 @@ fn single(
                 address: address.clone(),
                 reason: "not an IP address".to_owned(),
                 accepted: "ip:port, [ip6]:port, name:port or :port",
-                example: format!("--{flag}={}", usual(flag)),
+                example: format!("--{flag}={}", usual_address(flag)),
                 in_use: false,
             };
             Err(error)
@@ -209,17 +209,6 @@ fn profiles(address: Option<&Address>, config: &Config) -> Result<Option<Bound>,
     })
 }
 
-/// An address that a flag usually has.
-fn usual(flag: &str) -> &'static str {
-    match flag {
-        "grpc-addr" => ":50051",
-        "tls-addr" => ":8443",
-        "admin-addr" => "127.0.0.1:9091",
-        "pprof-addr" => "localhost:6060",
-        _ => ":8080",
-    }
-}
-
 /// The first port that needs no permission on Linux, unless `net.ipv4.ip_unprivileged_port_start` says otherwise.
 const UNPRIVILEGED: u16 = 1024;
 
@@ -236,17 +225,17 @@ fn refused(flag: &'static str, address: &Address, error: &io::Error, config: &Co
         io::ErrorKind::AddrNotAvailable => (
             "not a local address".to_owned(),
             "an address of this machine, or :port for all",
-            with(&usual(flag)),
+            with(&usual_address(flag)),
         ),
         io::ErrorKind::PermissionDenied if port.is_some_and(|port| port < UNPRIVILEGED) => (
             format!("ports below {UNPRIVILEGED} need the capability CAP_NET_BIND_SERVICE"),
             "a port from 1024 to 65535, or that capability (setcap cap_net_bind_service=+ep dummy-server)",
-            with(&usual(flag)),
+            with(&usual_address(flag)),
         ),
         io::ErrorKind::PermissionDenied => {
-            ("not permitted".to_owned(), "an address that this user may use", with(&usual(flag)))
+            ("not permitted".to_owned(), "an address that this user may use", with(&usual_address(flag)))
         }
-        _ => (error.to_string(), "an address of this machine", with(&usual(flag))),
+        _ => (error.to_string(), "an address of this machine", with(&usual_address(flag))),
     };
     let in_use = error.kind() == io::ErrorKind::AddrInUse;
     BindError { flag, address: address.clone(), reason, accepted, example, in_use }
@@ -303,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_cannot_be_listened_on_is_said_with_what_to_do() {
+    fn an_address_that_cannot_be_listened_on_is_reported_with_what_to_do() {
         let config = Config::from_args(&[]).unwrap();
         for (flag, address, kind, expected) in [
             (

@@ -2,30 +2,18 @@
 
 use std::borrow::Cow;
 
-use crate::cut::Cut;
+use crate::{cut::Cut, named::named};
 
-/// The version of HTTP that carried a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Http10,
-    Http11,
-    Http2,
+named! {
+    /// The version of HTTP that carried a request, with its name as on the wire (RFC 9110 section 2.5).
+    pub(crate) enum Protocol {
+        Http10 = "HTTP/1.0",
+        Http11 = "HTTP/1.1",
+        Http2 = "HTTP/2",
+    }
 }
 
 impl Protocol {
-    /// All of them, in the order of their discriminants.
-    pub(crate) const ALL: [Self; 3] = [Self::Http10, Self::Http11, Self::Http2];
-
-    /// The name as on the wire (RFC 9110 section 2.5).
-    #[must_use]
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Http10 => "HTTP/1.0",
-            Self::Http11 => "HTTP/1.1",
-            Self::Http2 => "HTTP/2",
-        }
-    }
-
     /// Whether a reply can be cut like that: streams and GOAWAY are HTTP/2's alone.
     pub(crate) fn has(self, cut: Cut) -> bool {
         self == Self::Http2 || !matches!(cut, Cut::ResetStream(_) | Cut::GoAway(_))

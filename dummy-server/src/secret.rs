@@ -4,18 +4,18 @@ use std::{convert::Infallible, fmt, str::FromStr};
 
 use subtle::ConstantTimeEq as _;
 
-/// What only those may know who are meant to.
+/// A value that only authorized parties may know.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Whether a guess is right. How long that takes tells at most how long the secret is.
+    /// Whether a guess is right. How long that takes reveals at most the length of the secret.
     #[must_use]
     pub(crate) fn is(&self, guess: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(guess).into()
     }
 
-    /// Whether it can be sent as a bearer token, and is no accident such as an empty file.
+    /// Whether it can be sent as a bearer token, and is not an accident such as an empty file.
     pub(crate) fn is_token(&self) -> bool {
         (8..=1024).contains(&self.0.len()) && self.0.bytes().all(|byte| byte.is_ascii_graphic())
     }

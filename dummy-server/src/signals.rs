@@ -1,7 +1,7 @@
 //! What signals do: SIGTERM and SIGINT drain the server, SIGHUP reloads its certificate.
 //!
 //! The thread that waits for signals must wait for nothing else, above all not for a file: a certificate on a mount
-//! that hangs is read by a thread of its own, and the process ends whatever that thread is waiting for.
+//! that hangs is read by its own thread, and the process ends whatever that thread is waiting for.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::{drain::Shutdown, tls::Certificates};
 
-/// Obeys signals from now on, on a thread of its own. Once this has returned, none of them ends the process.
+/// Obeys signals from now on, on its own thread. Once this has returned, none of them ends the process.
 ///
 /// The first SIGTERM or SIGINT begins the drain, the second aborts it.
 ///

@@ -3,56 +3,32 @@
 
 use http::StatusCode;
 
-use crate::{counter::Counter, cut::Cut, handshakes::Handshakes, protocol::Protocol};
+use crate::{counter::Counter, cut::Cut, handshakes::Handshakes, named::named, protocol::Protocol};
 
-/// The family of an endpoint: what metrics count by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    Echo,
-    Health,
-    Help,
-    Ledger,
-    Bin,
-    Chunked,
-    Upload,
-    Status,
-    Delay,
-    WebSocket,
-    NoUsage,
-    Digest,
-    Headers,
-    Ip,
-    Sse,
-    Ndjson,
-    Drip,
-    Grpc,
-    /// No endpoint: the request was refused for its head.
-    Rejected,
-}
-
-impl Endpoint {
-    /// All of them, in the order of their discriminants, with their names in the metrics.
-    pub(crate) const ALL: [(Self, &'static str); 19] = [
-        (Self::Echo, "echo"),
-        (Self::Health, "health"),
-        (Self::Help, "help"),
-        (Self::Ledger, "ledger"),
-        (Self::Bin, "bin"),
-        (Self::Chunked, "chunked"),
-        (Self::Upload, "upload"),
-        (Self::Status, "status"),
-        (Self::Delay, "delay"),
-        (Self::WebSocket, "ws"),
-        (Self::NoUsage, "nousage"),
-        (Self::Digest, "digest"),
-        (Self::Headers, "headers"),
-        (Self::Ip, "ip"),
-        (Self::Sse, "sse"),
-        (Self::Ndjson, "ndjson"),
-        (Self::Drip, "drip"),
-        (Self::Grpc, "grpc"),
-        (Self::Rejected, "rejected"),
-    ];
+named! {
+    /// The family of an endpoint: what metrics count by.
+    pub(crate) enum Endpoint {
+        Echo = "echo",
+        Health = "health",
+        Help = "help",
+        Ledger = "ledger",
+        Bin = "bin",
+        Chunked = "chunked",
+        Upload = "upload",
+        Status = "status",
+        Delay = "delay",
+        WebSocket = "ws",
+        NoUsage = "nousage",
+        Digest = "digest",
+        Headers = "headers",
+        Ip = "ip",
+        Sse = "sse",
+        Ndjson = "ndjson",
+        Drip = "drip",
+        Grpc = "grpc",
+        /// No endpoint: the request was refused for its head.
+        Rejected = "rejected",
+    }
 }
 
 const STATUSES: usize = 600;

@@ -12,12 +12,12 @@ use transport::{
     tls::{Authority, ClientAuth, Identity, ServerConfig, Settings, SettingsError, Version},
 };
 
-/// What is served over TLS, and as whom.
+/// What is served over TLS, and with which identity.
 #[derive(Clone, Debug)]
 pub struct Tls {
     /// Where.
     pub addr: Address,
-    /// As whom.
+    /// With which identity.
     pub source: Source,
     /// What is offered and asked for.
     pub settings: Settings,
@@ -28,7 +28,7 @@ pub struct Tls {
 pub enum Source {
     /// Files in PEM.
     Files {
-        /// The certificate, and those that lead from it to an authority.
+        /// The certificate chain, leaf first.
         chain: PathBuf,
         /// Its key.
         key: PathBuf,
@@ -71,10 +71,10 @@ impl Serialize for Tls {
 
 /// The certificate in use. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct Certificates(Arc<Kept>);
+pub struct Certificates(Arc<CertificateStore>);
 
 #[derive(Debug)]
-struct Kept {
+struct CertificateStore {
     settings: Settings,
     issuer: Issuer,
     /// Read once for each connection, never for a request.
@@ -94,13 +94,13 @@ impl Certificates {
             }
         };
         let current = RwLock::new(tls.settings.build(issuer.identity()?)?);
-        Ok(Self(Arc::new(Kept { settings: tls.settings.clone(), issuer, current })))
+        Ok(Self(Arc::new(CertificateStore { settings: tls.settings.clone(), issuer, current })))
     }
 
     /// Reads the files again, or signs another certificate. New connections begin with it.
     ///
     /// # Errors
-    /// It is of no use; the certificate is the same as before then.
+    /// It is unusable; the certificate is the same as before then.
     pub fn reload(&self) -> Result<(), SettingsError> {
         let new = self.0.settings.build(self.0.issuer.identity()?)?;
         *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = new;
@@ -113,7 +113,7 @@ impl Certificates {
     }
 }
 
-/// Whom to ask for a certificate, each time anew.
+/// Where a certificate comes from, each time again.
 #[derive(Debug)]
 enum Issuer {
     Files { chain: PathBuf, key: PathBuf },

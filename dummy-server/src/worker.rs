@@ -26,7 +26,7 @@ use crate::{
     exchange::Exchange,
     fleet::{Arrived, Fleet},
     ledger::{self, Aggregator, Ledger},
-    lifecycle::{Lifecycle, Seen, orders::Order},
+    lifecycle::{ConnectionSnapshot, Lifecycle, orders::Order},
     settings::{Config, Limits},
     stats::Stats,
     tls::Certificates,
@@ -37,9 +37,9 @@ const CLOSING_TICK: Duration = Duration::from_millis(5);
 
 /// Asks a worker for its connections, of which it shows this many at most, in no order.
 #[derive(Debug)]
-pub(crate) struct Question {
+pub(crate) struct ConnectionsQuery {
     pub(crate) most: usize,
-    pub(crate) answer: oneshot::Sender<Vec<Seen>>,
+    pub(crate) answer: oneshot::Sender<Vec<ConnectionSnapshot>>,
 }
 
 /// What all workers of a server have.
@@ -52,7 +52,7 @@ pub(crate) struct Server {
     pub(crate) shutdown: Shutdown,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) instance: &'static str,
-    pub(crate) behaviour: Arc<behaviour::Shared>,
+    pub(crate) behaviour: Arc<behaviour::BehaviourState>,
     pub(crate) aggregator: Arc<Aggregator>,
     pub(crate) certificates: Option<Certificates>,
     pub(crate) memory: Arc<Pool>,
@@ -75,7 +75,7 @@ pub(crate) struct Worker {
     connections: RefCell<Slab<Rc<SharedSocket>>>,
 }
 
-/// What a connection has of its worker. It is given back when the connection's task ends, be it by a panic: that ends
+/// What a connection has of its worker. It is given back when the connection's task ends, even by a panic: that ends
 /// the one connection, and the worker goes on.
 struct Admission {
     worker: Rc<Worker>,
@@ -173,7 +173,10 @@ impl Worker {
         self: Rc<Self>,
         accepting: impl IntoIterator<Item = impl Future<Output = ()> + 'static>,
         mut inbox: mpsc::Receiver<Arrived>,
-        (questions, ledger_questions): (mpsc::Receiver<Question>, mpsc::Receiver<ledger::Question>),
+        (questions, ledger_questions): (
+            mpsc::Receiver<ConnectionsQuery>,
+            mpsc::Receiver<ledger::LedgerQuery>,
+        ),
     ) -> usize {
         // Unlike a connection's, a panic of one of these ends the process.
         let mut tasks = JoinSet::new();
@@ -223,8 +226,8 @@ impl Worker {
     }
 
     /// Lists the connections for each question of the admin port.
-    async fn list_connections(self: Rc<Self>, mut questions: mpsc::Receiver<Question>) {
-        while let Some(Question { most, answer }) = questions.recv().await {
+    async fn list_connections(self: Rc<Self>, mut questions: mpsc::Receiver<ConnectionsQuery>) {
+        while let Some(ConnectionsQuery { most, answer }) = questions.recv().await {
             let connections = self.connections.borrow();
             // The one that asked may have gone.
             let _ = answer

@@ -29,7 +29,7 @@ struct Args {
     /// Where inputs that fail are saved
     #[arg(long, default_value = "target/fuzz-failures")]
     failures: PathBuf,
-    /// Save inputs that met something new in this folder, those of the corpus as well
+    /// Save inputs that met something new in this folder, those of the corpus, too
     #[arg(long)]
     keep: Option<PathBuf>,
 }

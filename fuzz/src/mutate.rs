@@ -113,7 +113,7 @@ fn change_bytes(random: &mut Random, input: &mut Vec<u8>, others: &[Vec<u8>], wo
 fn frames(input: &[u8], start: usize) -> Vec<Vec<u8>> {
     let mut rest = input.get(start..).unwrap_or_default();
     let mut frames = Vec::new();
-    while let Some(head) = http2::frame::Head::read(rest) {
+    while let Some(head) = http2::frame::FrameHead::read(rest) {
         let (frame, after) = rest.split_at((http2::frame::HEAD + head.len).min(rest.len()));
         frames.push(frame.to_vec());
         rest = after;

@@ -30,7 +30,7 @@ pub struct Authority {
 /// A certificate with its key.
 #[derive(Debug)]
 pub struct Issued {
-    /// The certificate and those above it but for the root, in PEM.
+    /// The certificate and those above it except for the root, in PEM.
     pub chain: PathBuf,
     /// The key, in PEM.
     pub key: PathBuf,

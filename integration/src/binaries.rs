@@ -22,7 +22,7 @@ use crate::{
     server::OverTls,
 };
 
-/// No run of loadgen in these tests is meant to take this long.
+/// Every run of loadgen in these tests is meant to end before this time is up.
 const LONGEST_RUN: Duration = Duration::from_secs(40);
 /// The same where everything has its full size.
 const LONGEST_FULL_RUN: Duration = Duration::from_secs(540);
@@ -83,7 +83,7 @@ pub fn loadgen_report(args: &[&str]) -> Report {
     report
 }
 
-/// dummy-server as a process of its own.
+/// dummy-server as a separate process.
 #[derive(Debug)]
 pub struct ServerProcess {
     process: Process,

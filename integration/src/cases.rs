@@ -2,7 +2,7 @@
 //!
 //! The test binary has its own `main`, because the standard harness cannot say at its end what was skipped.
 //! The build step lists the functions whose signature is that of a test; a module with rows of tests adds them in a
-//! function that returns [`Cases`]. Names come from the functions. Each test runs on a thread of its own with a time
+//! function that returns [`Cases`]. Names come from the functions. Each test runs on its own thread with a time
 //! limit, and an async one on a fresh current-thread runtime.
 
 use std::{
@@ -133,7 +133,7 @@ impl Cases {
         })
     }
 
-    /// Adds a test under a name of its own, for tests that exist once for each member of a family.
+    /// Adds a test under its own name, for tests that exist once for each member of a family.
     #[must_use]
     pub fn named(mut self, name: String, body: impl FnOnce() + Send + 'static) -> Self {
         let (title, alone) = (name.clone(), self.alone);

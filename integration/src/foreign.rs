@@ -283,7 +283,7 @@ fn caddy(program: &Path, setting: &Setting<'_>, behind: Option<SocketAddr>) -> C
         Some(behind) => format!("reverse_proxy {behind}"),
         None => format!("root * {dir}/www\n  file_server"),
     };
-    // It listens for what it is told and nothing else, and asks nobody for certificates.
+    // It listens only where it is configured to, and asks no client for certificates.
     let configuration = format!(
         "{{
   admin off

@@ -99,7 +99,7 @@ impl Port {
         Self::keep_at((Ipv4Addr::LOCALHOST, 0).into())
     }
 
-    /// That of a program which has `SO_REUSEPORT` as well: nobody else is given it when that program has ended.
+    /// That of a program which has `SO_REUSEPORT`, too: no other process is given it when that program has ended.
     ///
     /// # Errors
     /// It is another's.

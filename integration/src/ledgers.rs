@@ -1,4 +1,4 @@
-//! What servers have seen of a verified run, as their admin port tells it: the end that loadgen's report is held against.
+//! What servers have seen of a verified run, as their admin port reports it: the end that loadgen's report is held against.
 
 use std::net::SocketAddr;
 

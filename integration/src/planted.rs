@@ -24,9 +24,9 @@ pub enum Fault {
     Flip(usize),
     /// The reply's body ends here, and its length says so.
     Shorten(usize),
-    /// The first two blocks of so many bytes of the reply's body change places.
+    /// The first two blocks of this number of bytes of the reply's body change places.
     Swap(usize),
-    /// The connection ends after so many bytes of the reply's body.
+    /// The connection ends after this number of bytes of the reply's body.
     CutReply(usize),
     /// The connection ends before the request is passed on.
     Lose,
@@ -34,7 +34,7 @@ pub enum Fault {
     Answer(u16),
     /// Passed on, and answered with this status.
     Replace(u16),
-    /// Passed on again after its reply has come, which is thrown away.
+    /// Passed on again after its reply has arrived, which is discarded.
     Repeat,
     /// Passed on once more at the same time, over another connection.
     Double,
@@ -44,7 +44,7 @@ pub enum Fault {
     Cross,
     /// Passed on without its token.
     TakeToken,
-    /// Passed on without its token, be it in the query.
+    /// Passed on without its token, even where it is in the query.
     TakeTokens,
     /// Passed on, and its reply without its token.
     TakeSeen,
@@ -52,7 +52,7 @@ pub enum Fault {
     Request(Rewrite),
     /// Passed on, and its reply with another head.
     Reply(Rewrite),
-    /// Passed on without its token, and its reply without it as well.
+    /// Passed on without its token, and its reply without it, too.
     TakeBoth,
     /// Passed on with the number of another request, which nobody has sent.
     Renumber(u64),
@@ -198,7 +198,7 @@ impl Message {
         }
     }
 
-    /// With another body, of which its length tells.
+    /// With another body, whose length it announces.
     fn with_body(self, body: Vec<u8>) -> Self {
         let length = body.len().to_string();
         let message = Self { body, ..self };

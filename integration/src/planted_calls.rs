@@ -257,7 +257,7 @@ fn token_of(content: &[u8]) -> Option<(usize, u64)> {
         let token = content.get(at + MESSAGE_TOKEN.len()..)?.get(..id::LENGTH)?;
         return Some((at, Id::read(token)?.number));
     }
-    // A reply of the test service has its token in a field of its own, and several of them are numbered.
+    // A reply of the test service has its token in its own field, and several of them are numbered.
     let response = TestResponse::decode(content).ok()?;
     let token = response.token.as_bytes();
     let number = checked_token_id(token)?.number;

@@ -12,7 +12,7 @@ impl Report {
     /// Reads a report and checks the identities that hold for each run.
     ///
     /// # Panics
-    /// When it is no report, or does not add up.
+    /// When it is not a report, or does not add up.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let json = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text:?}"));

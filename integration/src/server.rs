@@ -93,7 +93,7 @@ impl Server {
     /// Its certificate.
     ///
     /// # Panics
-    /// When it has none, or is no more.
+    /// When it has none, or has ended.
     #[must_use]
     pub fn certificates(&self) -> &Certificates {
         self.running.as_ref().and_then(Running::certificates).expect("TLS is served")

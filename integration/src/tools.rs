@@ -30,8 +30,8 @@ pub fn require(tool: &str) -> Option<PathBuf> {
     found
 }
 
-/// Records that the running test is skipped because an optional program is no use to it. The test must return at
-/// once.
+/// Records that the running test is skipped because it can't use an optional program. The test must return
+/// immediately.
 ///
 /// # Panics
 /// When `REQUIRE_TOOLS=all` is set.

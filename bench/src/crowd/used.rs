@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use http2::{
     PREFACE,
-    frame::{HEAD, Head, flag, head, kind},
+    frame::{FrameHead, HEAD, flag, head, kind},
 };
 
 use crate::{
@@ -95,7 +95,7 @@ fn h2c(stream: &mut TcpStream, first: bool) -> Result<Vec<u8>> {
         let read = stream.read(&mut piece).context("no whole reply came")?;
         ensure!(read > 0, "the connection was closed after {} bytes of a body", body.len());
         bytes.extend_from_slice(&piece[..read]);
-        while let Some(frame) = Head::read(&bytes) {
+        while let Some(frame) = FrameHead::read(&bytes) {
             let Some(payload) = bytes.get(HEAD..HEAD + frame.len) else { break };
             match frame.kind {
                 kind::DATA => body.extend_from_slice(payload),

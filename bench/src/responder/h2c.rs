@@ -2,7 +2,7 @@
 //!
 //! It decodes no fields, keeps no streams and counts no windows: its clients open large ones.
 
-use http2::frame::{HEAD, Head, flag, head, kind, ping};
+use http2::frame::{FrameHead, HEAD, flag, head, kind, ping};
 
 /// Identifier of SETTINGS_MAX_CONCURRENT_STREAMS (RFC 9113 section 6.5.2).
 const MAX_CONCURRENT_STREAMS: u16 = 3;
@@ -71,7 +71,7 @@ pub(super) fn greet(out: &mut Vec<u8>) {
 /// Answers all whole frames at the front of `bytes` and gives how many bytes those were.
 pub(super) fn answer(bytes: &[u8], reply: &Reply, out: &mut Vec<u8>) -> usize {
     let mut done = 0;
-    while let Some(frame) = Head::read(&bytes[done..]) {
+    while let Some(frame) = FrameHead::read(&bytes[done..]) {
         let start = done + HEAD;
         let Some(payload) = bytes.get(start..start + frame.len) else { break };
         match frame.kind {
@@ -96,7 +96,7 @@ mod tests {
     /// Kind, flags and stream of each frame, and what it carries.
     fn frames(mut bytes: &[u8]) -> Vec<(u8, u8, u32, &[u8])> {
         let mut list = Vec::new();
-        while let Some(frame) = Head::read(bytes) {
+        while let Some(frame) = FrameHead::read(bytes) {
             let (payload, rest) = bytes[HEAD..].split_at(frame.len);
             list.push((frame.kind, frame.flags, frame.stream, payload));
             bytes = rest;

@@ -103,7 +103,7 @@ pub fn parse(
     }
 }
 
-/// `-d -5s` becomes `--duration=-5s`: clap would take `-5s` for flags of its own. A value that does not begin like a
+/// `-d -5s` becomes `--duration=-5s`: clap would take `-5s` for its own flags. A value that does not begin like a
 /// negative number stays a word: `-d --total 5` lacks a value.
 fn join_negative_values(command: &Command, words: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut joined: Vec<OsString> = Vec::new();
@@ -251,7 +251,7 @@ fn is_from_environment(command: &Command, words: &[OsString], error: &clap::Erro
     }
 }
 
-/// clap's own first line, for what comes up too rarely to be worded anew.
+/// clap's own first line, for what comes up too rarely to be reworded.
 fn rest_of(error: &clap::Error, program: &str) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();

@@ -136,7 +136,7 @@ impl Ids {
     }
 }
 
-/// The number that at most 16 hexadecimal digits are; none with anything else, be it a sign or a capital.
+/// The number that at most 16 hexadecimal digits are; none with anything else, such as a sign or a capital.
 #[inline]
 pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0, |number, digit| {

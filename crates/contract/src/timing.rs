@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_on_request_is_read_as_it_was_written() {
+    fn what_is_reported_on_request_is_read_as_it_was_written() {
         for load in [
             WorkerLoad::default(),
             WorkerLoad { turn_lag_ns: 412_000, cpu_permille: 973 },

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn what_is_not_a_message_is_refused() {
         assert_eq!(Counter::default().take_in(b"\x02\0\0\0\0", true), Err(Invalid::Flag(2)));
         assert_eq!(Counter::default().take_in(b"\x01\0\0\0\x01x", false), Err(Invalid::Compressed));
         assert_eq!(Counter::default().take_in(b"\0\xff\xff\xff\xffx", false), Ok(0), "nothing is set aside");

@@ -57,7 +57,7 @@ pub fn is_call(content_type: &[u8]) -> bool {
     content_type.strip_prefix(CONTENT_TYPE.as_bytes()).is_some_and(ends_type)
 }
 
-/// Whether a media type ends here, but for a format or parameters.
+/// Whether a media type ends here, except for a format or parameters.
 const fn ends_type(rest: &[u8]) -> bool {
     matches!(rest.first(), None | Some(b'+' | b';'))
 }

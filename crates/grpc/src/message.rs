@@ -88,7 +88,7 @@ pub struct Limits {
     pub compressed: bool,
 }
 
-/// A message that has come whole.
+/// A message that has arrived completely.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Whether [`Message::content`] is compressed.
@@ -128,7 +128,7 @@ impl Reader {
         self.buffer = BytesMut::new();
     }
 
-    /// Adds what has come.
+    /// Adds what has arrived.
     pub fn push(&mut self, part: Bytes) {
         if self.buffer.is_empty() {
             // It is the only handle of its bytes, unless it is a piece of a larger part.
@@ -138,7 +138,7 @@ impl Reader {
         }
     }
 
-    /// The next message, once it has come whole.
+    /// The next message, once it has arrived completely.
     ///
     /// # Errors
     /// It is none, or not one that is accepted; nothing more can be read.

@@ -1,5 +1,5 @@
 //! gRPC-Web: messages are framed as in gRPC, the trailers are a last frame of the body, and in the text form all of it
-//! is in base64. Which calls a page may make is a matter of CORS, and not of this.
+//! is in base64. Which calls a page may make is decided by CORS, not here.
 
 use base64::{
     DecodeError, Engine as _,

@@ -146,7 +146,7 @@ impl Chunked {
         let Some(end) = self.scan.section(window, strictness, limits.fields)? else {
             return if window.len() == limits.trailers { Err(LARGE_TRAILERS) } else { Ok(false) };
         };
-        // The empty line is no field.
+        // The empty line is not a field.
         if !input[..end].ends_with(b"\r\n") {
             return Err(BARE_LF);
         }

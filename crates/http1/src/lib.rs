@@ -1,10 +1,10 @@
 //! HTTP/1.0 and HTTP/1.1 (RFC 9112) as state machines for both roles: bytes in, events out. Nothing here knows a
 //! socket, a runtime, a clock or a URL.
 //!
-//! A server reads with [`request::Reader`], a client with [`response::Reader`], and both write with the functions of
+//! A server reads with [`request::RequestReader`], a client with [`response::ResponseReader`], and both write with the functions of
 //! [`mod@write`]. A reader keeps no bytes: it takes what it used off the front of the input, and what is left must be
 //! offered again together with more. It remembers how far it has searched, so a head that comes byte by byte costs
-//! no more than one that comes at once. Heads are read into a scratch that is used again, so a message costs no
+//! no more than one that comes in one piece. Heads are read into a scratch that is used again, so a message costs no
 //! allocation; bodies are handed on as slices of the input.
 //!
 //! What a message says is kept as it was: the order, the case and the duplicates of fields, the raw target, the
@@ -18,8 +18,8 @@
 //! ```
 //! use http1::{Event, Limits, Version, request, write};
 //!
-//! let mut reader = request::Reader::new(Limits::default());
-//! let mut head = request::Head::default();
+//! let mut reader = request::RequestReader::new(Limits::default());
+//! let mut head = request::RequestHead::default();
 //! let mut input = &b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"[..];
 //! let mut body = Vec::new();
 //! while let Some(event) = reader.read(&mut input, &mut head)? {
@@ -50,9 +50,9 @@
 //! write::field(&mut output, b"Host", b"a");
 //! write::end_head(&mut output);
 //!
-//! let mut reader = response::Reader::new(Limits::default());
+//! let mut reader = response::ResponseReader::new(Limits::default());
 //! reader.expect(response::Kind::Head);
-//! let mut head = response::Head::default();
+//! let mut head = response::ResponseHead::default();
 //! let mut input = &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"[..];
 //! assert_eq!(reader.read(&mut input, &mut head)?, Some(Event::Head { end: true }));
 //! assert_eq!((head.status, head.fields.get("content-length")), (200, Some(&b"5"[..])));

@@ -1,5 +1,5 @@
 //! The last head of a response that was read, so that another like it is not read field by field: steady traffic repeats its
-//! heads but for values that say nothing about framing or connection, such as instants.
+//! heads except for values that say nothing about framing or connection, such as instants.
 //!
 //! It compares bytes. Whatever it has not seen before, and whatever is not plainly a value, is left to the parser.
 
@@ -65,7 +65,7 @@ struct Value {
 }
 
 impl Memory {
-    /// If `window` begins with the head in memory, but for values of fields: puts its fields into `fields`, and returns where it
+    /// If `window` begins with the head in memory, except for values of fields: puts its fields into `fields`, and returns where it
     /// ends.
     #[inline]
     pub(crate) fn recall(
@@ -157,27 +157,27 @@ fn is_plain(value: &[u8]) -> bool {
 mod tests {
     use crate::{
         Event, Limits,
-        response::{Broken, Head, Kind, Reader},
+        response::{Broken, Kind, ResponseHead, ResponseReader},
     };
 
     /// What a reader says of a response: its first event, its head, and what is left.
-    type Read = (Result<Option<String>, Broken>, Head, usize);
+    type Read = (Result<Option<String>, Broken>, ResponseHead, usize);
 
-    fn read(text: &str, kind: Kind, limits: Limits, head: &mut Head) -> Read {
-        let mut reader = Reader::new(limits);
+    fn read(text: &str, kind: Kind, limits: Limits, head: &mut ResponseHead) -> Read {
+        let mut reader = ResponseReader::new(limits);
         reader.expect(kind);
         let mut input = text.as_bytes();
         let event = reader
             .read(&mut input, head)
             .map(|event: Option<Event<'_>>| event.map(|event| format!("{event:?}")));
         // What a head that was refused has left in there says nothing.
-        let head = if event.is_ok() { head.clone() } else { Head::default() };
+        let head = if event.is_ok() { head.clone() } else { ResponseHead::default() };
         (event, head, input.len())
     }
 
     /// Reads it with what `head` remembers, and without.
-    fn compare(text: &str, kind: Kind, limits: Limits, head: &mut Head) {
-        let fresh = read(text, kind, limits, &mut Head::default());
+    fn compare(text: &str, kind: Kind, limits: Limits, head: &mut ResponseHead) {
+        let fresh = read(text, kind, limits, &mut ResponseHead::default());
         let with = read(text, kind, limits, head);
         if matches!(fresh.0, Ok(None)) {
             return assert_eq!((with.0, with.2), (fresh.0, fresh.2), "{text:?}");
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_head_that_differs_anywhere_is_read_as_without_the_memory() {
         let limits = Limits::default();
-        let mut head = Head::default();
+        let mut head = ResponseHead::default();
         compare(HEAD, Kind::Usual, limits, &mut head);
         for at in 0..HEAD.len() {
             compare(&HEAD[..at], Kind::Usual, limits, &mut head);
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn several_values_may_differ_at_the_same_time() {
-        let mut head = Head::default();
+        let mut head = ResponseHead::default();
         compare(HEAD, Kind::Usual, Limits::default(), &mut head);
         for (server, date) in
             [("a b", "Sat"), ("", "Sunday"), ("longer than before", ""), (" c", "d"), ("a  c", "e\u{7f}")]
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn heads_that_are_written_in_other_ways_are_read_each_time() {
-        let mut head = Head::default();
+        let mut head = ResponseHead::default();
         for text in [
             "HTTP/1.1 200 OK\r\na: b\r\n c\r\nd: e\r\n\r\n",
             "HTTP/1.1 200 OK\na: b\nc: d\n\n",
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn limits_hold_for_heads_in_memory() {
-        let mut head = Head::default();
+        let mut head = ResponseHead::default();
         compare(HEAD, Kind::Usual, Limits::default(), &mut head);
         for limits in [
             Limits { fields: 3, ..Limits::default() },
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn of_heads_that_do_not_repeat_few_are_remembered() {
-        let mut head = Head::default();
+        let mut head = ResponseHead::default();
         let mut remembered = 0;
         for number in 0..1000 {
             let text = format!("HTTP/1.1 200 OK\r\nn{number}: 1\r\nContent-Length: 0\r\n\r\n");

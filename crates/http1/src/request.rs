@@ -27,7 +27,7 @@ const MOST_NAMED: usize = 2 << 10;
 
 /// What a request's head says. One value serves all requests of a connection, or of many: reading overwrites it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Head {
+pub struct RequestHead {
     /// As it was sent: methods have a case.
     pub method: Vec<u8>,
     /// As it was sent, in one of the forms of RFC 9112 section 3.2: visible ASCII without `#`, or bytes from 0x80 up.
@@ -37,7 +37,7 @@ pub struct Head {
     /// In the order, the case and the number in which they came; values without outer whitespace.
     pub fields: Fields,
     /// How long the body is.
-    pub framing: Framing,
+    pub framing: RequestFraming,
     /// Whether the client lets the connection last after the response (RFC 9112 section 9.3).
     pub keep_alive: bool,
     /// The client waits for 100 (Continue) before it sends the body (RFC 9110 section 10.1.1). Never set without
@@ -49,7 +49,7 @@ pub struct Head {
 
 /// How long a request's body is (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Framing {
+pub enum RequestFraming {
     /// The head says nothing: there is no body.
     #[default]
     None,
@@ -64,7 +64,7 @@ pub enum Framing {
 /// What follows a request that asks for another protocol, or for a tunnel (CONNECT), is read as a request: a caller
 /// that agrees to it stops reading here and takes the rest of its input.
 #[derive(Debug)]
-pub struct Reader {
+pub struct RequestReader {
     limits: Limits,
     state: State,
     scan: Scan,
@@ -91,7 +91,7 @@ struct Line {
     version: Version,
 }
 
-impl Reader {
+impl RequestReader {
     /// At the beginning of a connection.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
@@ -110,7 +110,7 @@ impl Reader {
     pub fn read<'i>(
         &mut self,
         input: &mut &'i [u8],
-        head: &mut Head,
+        head: &mut RequestHead,
     ) -> Result<Option<Event<'i>>, Rejection> {
         let event = self.next(input, head);
         if event.is_err() {
@@ -119,7 +119,11 @@ impl Reader {
         event
     }
 
-    fn next<'i>(&mut self, input: &mut &'i [u8], head: &mut Head) -> Result<Option<Event<'i>>, Rejection> {
+    fn next<'i>(
+        &mut self,
+        input: &mut &'i [u8],
+        head: &mut RequestHead,
+    ) -> Result<Option<Event<'i>>, Rejection> {
         match &mut self.state {
             State::Head => self.head(input, head),
             State::Length(0) => {
@@ -155,7 +159,11 @@ impl Reader {
         !self.is_idle()
     }
 
-    fn head<'i>(&mut self, input: &mut &'i [u8], head: &mut Head) -> Result<Option<Event<'i>>, Rejection> {
+    fn head<'i>(
+        &mut self,
+        input: &mut &'i [u8],
+        head: &mut RequestHead,
+    ) -> Result<Option<Event<'i>>, Rejection> {
         if self.scan.is_fresh() && !self.skip_empty_lines(input)? {
             return Ok(None);
         }
@@ -178,17 +186,17 @@ impl Reader {
         (self.scan, self.line, self.empty_lines) = (Scan::default(), None, 0);
         self.chunked.begin();
         self.state = match head.framing {
-            Framing::None | Framing::Length(0) => State::Head,
-            Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::Chunked,
+            RequestFraming::None | RequestFraming::Length(0) => State::Head,
+            RequestFraming::Length(length) => State::Length(length),
+            RequestFraming::Chunked => State::Chunked,
         };
         Ok(Some(Event::Head { end: self.is_idle() }))
     }
 
     /// Puts in `head` what names the request that is refused, which is still in the input.
     #[cold]
-    fn name_refused(&self, input: &[u8], head: &mut Head) {
-        *head = Head::default();
+    fn name_refused(&self, input: &[u8], head: &mut RequestHead) {
+        *head = RequestHead::default();
         if self.in_body() {
             return;
         }
@@ -256,7 +264,7 @@ fn request_line(bytes: &[u8], longest_target: usize) -> Result<Line, Rejection> 
 }
 
 /// Puts what a whole head says in `head`.
-fn fill(head: &mut Head, bytes: &[u8], line: Line, scan: &Scan) -> Result<(), Rejection> {
+fn fill(head: &mut RequestHead, bytes: &[u8], line: Line, scan: &Scan) -> Result<(), Rejection> {
     let version = line.version;
     head.method.clear();
     head.method.extend_from_slice(&bytes[..line.method]);
@@ -275,7 +283,7 @@ fn fill(head: &mut Head, bytes: &[u8], line: Line, scan: &Scan) -> Result<(), Re
     head.keep_alive = facts.persists(version);
     head.upgrade = facts.upgrades(version);
     // RFC 9110 section 10.1.1: HTTP/1.0 has no 100, and without a body there is nothing to wait with.
-    let has_body = !matches!(head.framing, Framing::None | Framing::Length(0));
+    let has_body = !matches!(head.framing, RequestFraming::None | RequestFraming::Length(0));
     head.expect_continue = match facts.expect {
         Expect::Other => return Err(EXPECTATION),
         Expect::Continue => version == Version::Http11 && has_body,
@@ -296,12 +304,12 @@ fn check_host(facts: &Facts, version: Version) -> Result<(), Rejection> {
 
 /// Section 6.3. Whatever two recipients could frame differently is refused: that is how requests are smuggled
 /// (section 11.2).
-fn framing(facts: &Facts, version: Version) -> Result<Framing, Rejection> {
+fn framing(facts: &Facts, version: Version) -> Result<RequestFraming, Rejection> {
     let codings = facts.codings;
     if !codings.present {
         return match facts.length {
-            Length::Absent => Ok(Framing::None),
-            Length::Is(length) => Ok(Framing::Length(length)),
+            Length::Absent => Ok(RequestFraming::None),
+            Length::Is(length) => Ok(RequestFraming::Length(length)),
             Length::Invalid => Err(LENGTH),
             Length::Differ => Err(LENGTHS),
         };
@@ -326,5 +334,5 @@ fn framing(facts: &Facts, version: Version) -> Result<Framing, Rejection> {
     if codings.other {
         return Err(CODING);
     }
-    Ok(Framing::Chunked)
+    Ok(RequestFraming::Chunked)
 }

@@ -21,7 +21,7 @@ const CUT: Broken = Broken("the connection was closed within a response");
 
 /// What a response's head says. One value serves all responses of a connection, or of many: reading overwrites it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Head {
+pub struct ResponseHead {
     /// 100 to 999.
     pub status: u16,
     /// As it was sent; often empty.
@@ -31,14 +31,14 @@ pub struct Head {
     /// In the order, the case and the number in which they came; values without outer whitespace.
     pub fields: Fields,
     /// How long the body is. What a response to HEAD would have had is only in the fields.
-    pub framing: Framing,
+    pub framing: ResponseFraming,
     /// Whether the connection can take another request after this response (RFC 9112 section 9.3).
     pub keep_alive: bool,
     memory: Memory,
 }
 
-impl Head {
-    /// Takes over the head that was read last, if `window` begins with the same, but for values that say nothing of framing or
+impl ResponseHead {
+    /// Takes over the head that was read last, if `window` begins with the same, except for values that say nothing about framing or
     /// connection: where it ends, and what else it says.
     #[inline]
     fn recall(&mut self, window: &[u8], most: usize) -> Option<(usize, Facts)> {
@@ -58,7 +58,7 @@ impl Head {
 
 /// How long a response's body is (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Framing {
+pub enum ResponseFraming {
     /// There is no body, whatever the fields say.
     #[default]
     None,
@@ -88,7 +88,7 @@ pub enum Kind {
 ///
 /// After 101, or 2xx to CONNECT, the bytes are not HTTP/1 any more: the reader leaves them alone for good.
 #[derive(Debug)]
-pub struct Reader {
+pub struct ResponseReader {
     limits: Limits,
     state: State,
     kind: Kind,
@@ -122,7 +122,7 @@ struct Line {
 /// Where the reason begins: after version, space, status and space.
 const REASON: usize = 13;
 
-impl Reader {
+impl ResponseReader {
     /// At the beginning of a connection.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
@@ -143,7 +143,11 @@ impl Reader {
     ///
     /// # Errors
     /// When the server has broken the protocol. No more can be read then.
-    pub fn read<'i>(&mut self, input: &mut &'i [u8], head: &mut Head) -> Result<Option<Event<'i>>, Broken> {
+    pub fn read<'i>(
+        &mut self,
+        input: &mut &'i [u8],
+        head: &mut ResponseHead,
+    ) -> Result<Option<Event<'i>>, Broken> {
         let event = match &mut self.state {
             State::Head => self.head(input, head)?,
             State::Length(0) => Some(Event::End),
@@ -175,7 +179,7 @@ impl Reader {
         }
     }
 
-    /// Whether any byte of the current response was seen, be it of an interim one or of an unfinished head.
+    /// Whether any byte of the current response was seen, including those of an interim one or of an unfinished head.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begun
@@ -187,7 +191,11 @@ impl Reader {
         self.chunked.trailers()
     }
 
-    fn head<'i>(&mut self, input: &mut &'i [u8], head: &mut Head) -> Result<Option<Event<'i>>, Broken> {
+    fn head<'i>(
+        &mut self,
+        input: &mut &'i [u8],
+        head: &mut ResponseHead,
+    ) -> Result<Option<Event<'i>>, Broken> {
         let window = &input[..input.len().min(self.limits.head)];
         let is_first = !self.begun;
         if is_first && let Some((end, facts)) = head.recall(window, self.limits.fields) {
@@ -226,7 +234,7 @@ impl Reader {
 
     /// A head is complete.
     #[inline]
-    fn ends<'i>(&mut self, head: &mut Head, facts: &Facts) -> Result<Event<'i>, Broken> {
+    fn ends<'i>(&mut self, head: &mut ResponseHead, facts: &Facts) -> Result<Event<'i>, Broken> {
         self.state = self.conclude(head, facts)?;
         self.begun = true;
         self.chunked.begin();
@@ -240,8 +248,8 @@ impl Reader {
     }
 
     /// Decides on the body (section 6.3) and on the connection; the state that follows.
-    fn conclude(&self, head: &mut Head, facts: &Facts) -> Result<State, Broken> {
-        head.framing = Framing::None;
+    fn conclude(&self, head: &mut ResponseHead, facts: &Facts) -> Result<State, Broken> {
+        head.framing = ResponseFraming::None;
         head.keep_alive = facts.persists(head.version);
         // Section 6.3 rule 2: the fields of a 2xx to CONNECT do not frame what follows.
         let is_tunnel = self.kind == Kind::Connect && matches!(head.status, 200..300);
@@ -268,10 +276,10 @@ impl Reader {
         }
         head.framing = framing(facts)?;
         Ok(match head.framing {
-            Framing::None | Framing::Length(0) => State::Head,
-            Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::Chunked,
-            Framing::UntilClose => {
+            ResponseFraming::None | ResponseFraming::Length(0) => State::Head,
+            ResponseFraming::Length(length) => State::Length(length),
+            ResponseFraming::Chunked => State::Chunked,
+            ResponseFraming::UntilClose => {
                 head.keep_alive = false;
                 State::UntilClose
             }
@@ -311,7 +319,7 @@ fn status_line(bytes: &[u8]) -> Result<Line, Broken> {
 }
 
 /// Puts what is written in a whole head in `head`; what it means is returned.
-fn fill(head: &mut Head, bytes: &[u8], line: Line, scan: &Scan) -> Result<Facts, Broken> {
+fn fill(head: &mut ResponseHead, bytes: &[u8], line: Line, scan: &Scan) -> Result<Facts, Broken> {
     head.version = line.version;
     head.status = line.status;
     head.reason.clear();
@@ -327,19 +335,19 @@ fn fill(head: &mut Head, bytes: &[u8], line: Line, scan: &Scan) -> Result<Facts,
 }
 
 /// Section 6.3 rules 4 to 8.
-fn framing(facts: &Facts) -> Result<Framing, Broken> {
+fn framing(facts: &Facts) -> Result<ResponseFraming, Broken> {
     let codings = facts.codings;
     if codings.present {
         return match codings.chunked_last {
             // Section 7.1: no sender may apply it twice, and what is within would not be found.
             _ if codings.chunked_twice => Err(CHUNKED_TWICE.into()),
-            true => Ok(Framing::Chunked),
-            false => Ok(Framing::UntilClose),
+            true => Ok(ResponseFraming::Chunked),
+            false => Ok(ResponseFraming::UntilClose),
         };
     }
     match facts.length {
-        Length::Absent => Ok(Framing::UntilClose),
-        Length::Is(length) => Ok(Framing::Length(length)),
+        Length::Absent => Ok(ResponseFraming::UntilClose),
+        Length::Is(length) => Ok(ResponseFraming::Length(length)),
         Length::Invalid => Err(LENGTH.into()),
         Length::Differ => Err(LENGTHS.into()),
     }

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Checks a target, which holds no space: a path, a URL, `*` with OPTIONS, or host and port with CONNECT. Which
-/// characters a path may hold is read leniently but for those that two readers could take for an end: controls
+/// characters a path may hold is read leniently except for those that two readers could take for an end: controls
 /// and `#`.
 pub(crate) fn check(method: &[u8], target: &[u8]) -> Result<(), Rejection> {
     // Without a branch per byte, so that the compiler can take many at a time.

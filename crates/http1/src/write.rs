@@ -5,7 +5,7 @@ use wire::Fields;
 
 use crate::Version;
 
-/// What tells a client to send the body it holds back (RFC 9110 section 15.2.1).
+/// What has a client send the body that it holds back (RFC 9110 section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// What follows the data of a chunk (RFC 9112 section 7.1).

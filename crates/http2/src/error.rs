@@ -21,7 +21,7 @@ impl Code {
     pub const STREAM_CLOSED: Self = Self(5);
     /// A frame of a size that it can't have.
     pub const FRAME_SIZE_ERROR: Self = Self(6);
-    /// Not processed: it may be sent again.
+    /// Not processed: it may be retried.
     pub const REFUSED_STREAM: Self = Self(7);
     /// No longer wanted.
     pub const CANCEL: Self = Self(8);

@@ -33,7 +33,7 @@ pub mod flag {
 
 /// The head of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct FrameHead {
     /// Bytes after the head.
     pub len: usize,
     /// See [`kind`].
@@ -44,7 +44,7 @@ pub struct Head {
     pub stream: u32,
 }
 
-impl Head {
+impl FrameHead {
     /// Reads a head off the front of `bytes`; none if they are too few.
     #[inline]
     #[must_use]
@@ -103,7 +103,7 @@ pub fn goaway(out: &mut Vec<u8>, last: u32, code: u32, debug: &[u8]) {
 
 /// Takes padding off a payload (RFC 9113 sections 4.2 and 6.1).
 #[inline]
-pub(crate) fn unpadded<'a>(head: &Head, payload: &'a [u8]) -> Result<&'a [u8], Error> {
+pub(crate) fn unpadded<'a>(head: &FrameHead, payload: &'a [u8]) -> Result<&'a [u8], Error> {
     if !head.has(flag::PADDED) {
         return Ok(payload);
     }

@@ -195,7 +195,7 @@ impl Head {
         };
     }
 
-    /// Finds the meaning of its fields anew.
+    /// Finds the meaning of its fields again.
     pub(crate) fn reread(&mut self) {
         if self.meaning.too_large {
             return;
@@ -391,7 +391,7 @@ fn is_value(value: &[u8]) -> bool {
 /// The lowest byte, found for many at a time; none if there are fewer than `N`.
 #[inline]
 fn lowest<const N: usize>(value: &[u8]) -> Option<u8> {
-    // The last ones together, some of them once more, rather than one by one.
+    // The last ones together, some of them repeated, rather than one by one.
     let last = value.last_chunk::<N>()?;
     let lower = |lowest: [u8; N], chunk: &[u8; N]| std::array::from_fn(|at| lowest[at].min(chunk[at]));
     value.as_chunks::<N>().0.iter().fold(*last, lower).into_iter().min()

@@ -130,7 +130,7 @@ impl Settings {
     }
 }
 
-/// What this end has announced. Until the peer acknowledges it, what was announced before holds as well, and of
+/// What this end has announced. Until the peer acknowledges it, what was announced before holds, too, and of
 /// both whatever allows more (RFC 9113 sections 6.5.3 and 6.9.3).
 #[derive(Debug)]
 pub(crate) struct Announced {

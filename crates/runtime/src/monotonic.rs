@@ -1,4 +1,4 @@
-//! The monotonic clock as the kernel has it, which all processes of a host share, and what tells whether two of them do.
+//! The monotonic clock as the kernel has it, which all processes of a host share, and how to find out whether two of them do.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ pub fn now_ns() -> u64 {
 }
 
 /// What is the same for all processes that share the clock: what the kernel drew when it started, and the time namespace.
-/// None where that is not told.
+/// None where the kernel does not report it.
 #[must_use]
 pub fn shared_by() -> Option<(String, String)> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn who_shares_it_is_told_in_the_same_way_each_time() {
+    fn what_shares_it_is_stated_in_the_same_way_each_time() {
         let told = shared_by().unwrap();
         assert!(!told.0.trim().is_empty());
         assert_eq!(Some(told), shared_by());

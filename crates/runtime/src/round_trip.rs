@@ -22,7 +22,7 @@ const BATCH: u64 = 1000;
 /// After this many polls the other thread may be waiting for this CPU.
 const PATIENCE: u32 = 200_000;
 
-/// A cache line of its own. Some processors fetch them in pairs.
+/// Its own cache line. Some processors fetch them in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Line(AtomicU64);

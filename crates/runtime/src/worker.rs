@@ -6,7 +6,7 @@ use tokio::{runtime::Builder, task::LocalSet};
 
 use crate::{affinity, polls};
 
-/// Runs `main` to its end on a new thread with a current-thread runtime and a `LocalSet` of its own.
+/// Runs `main` to its end on a new thread with its own current-thread runtime and `LocalSet`.
 ///
 /// `cpu` pins the thread; a refusal is logged and the thread runs unpinned. The runtime is built before the
 /// thread starts, so that running out of files is an error here.

@@ -3,11 +3,11 @@
 //!
 //! A [`Reader`] reads what the peer sends: a server's requires masks, a client's refuses them (section 5.1). It takes
 //! what it used off the front of the input and keeps what has come of one message and nothing else, so that an idle
-//! connection costs next to nothing. Room is made for what has come, not for what a frame announces. What breaks a rule
+//! connection costs next to nothing. Room is made for what has arrived, not for what a frame announces. What breaks a rule
 //! or a [limit](Limits) is a [`Violation`], which has the code that the connection is closed with.
 //!
 //! The functions of [`mod@write`] write frames of either role. They check nothing: a caller may break any rule on purpose.
-//! [`handshake`] has the keys of the opening handshake; its fields are a matter of HTTP.
+//! [`handshake`] has the keys of the opening handshake; its fields are the job of HTTP.
 //!
 //! A client sends a message in two fragments with a ping in between, and a server echoes it:
 //!

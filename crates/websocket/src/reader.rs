@@ -49,7 +49,7 @@ struct Frame {
     left: u64,
 }
 
-/// What has come of a message.
+/// What has arrived of a message.
 #[derive(Debug)]
 struct Message {
     text: bool,

@@ -1,4 +1,4 @@
-//! What a peer can do wrong. It knows nothing of what the limits are called where they are set.
+//! What a peer can do wrong. It knows nothing about what the limits are called where they are set.
 
 use std::fmt;
 

@@ -5,13 +5,13 @@ use std::{collections::VecDeque, io::IoSlice};
 
 use bytes::Bytes;
 
-/// A piece smaller than this is copied: a system call spends more on a slice of its own.
+/// A piece smaller than this is copied: a system call spends more on a separate slice.
 const LARGE: usize = 4 << 10;
 
 /// What was written is removed from the buffer once it is at least this many bytes.
 const COMPACT: usize = 64 << 10;
 
-/// A queue of bytes. What bounds it is up to those who add: see [`Output::len`].
+/// A queue of bytes. What bounds it is up to its callers: see [`Output::len`].
 #[derive(Debug, Default)]
 pub struct Output {
     small: Vec<u8>,

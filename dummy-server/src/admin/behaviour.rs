@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
 use serde_json::json;
 
-use crate::behaviour::{Behaviour, EXAMPLE_DEFAULT, Shared};
+use crate::behaviour::{Behaviour, BehaviourState, EXAMPLE_DEFAULT};
 
 /// GET, PUT with pairs as in a query, and DELETE: of all servers of the process.
-pub(super) fn routes(servers: Vec<Arc<Shared>>) -> Router {
-    let all: Arc<[Arc<Shared>]> = servers.into();
+pub(super) fn routes(servers: Vec<Arc<BehaviourState>>) -> Router {
+    let all: Arc<[Arc<BehaviourState>]> = servers.into();
     let (read, replaced, removed) = (Arc::clone(&all), Arc::clone(&all), all);
     let read = async move || said(&read);
     let replace = async move |text: String| match Behaviour::parse(&text) {
@@ -30,7 +30,7 @@ pub(super) fn routes(servers: Vec<Arc<Shared>>) -> Router {
 }
 
 /// The canonical form, which PUT takes again.
-fn said(servers: &[Arc<Shared>]) -> Json<serde_json::Value> {
+fn said(servers: &[Arc<BehaviourState>]) -> Json<serde_json::Value> {
     // All have the same.
     let default = servers.first().and_then(|server| server.default()).map(|default| default.to_string());
     Json(json!({ "behaviour": default.unwrap_or_default() }))

@@ -1,4 +1,4 @@
-//! `/connections`: what is open, asked of the workers, so that nothing is shared on the way of requests.
+//! `/connections`: what is open, asked of the workers, so that nothing is shared on the request path.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -13,8 +13,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::Figures;
-use crate::{lifecycle::Seen, process::Process, protocol::Protocol, worker::Question};
+use super::{Figures, Sum};
+use crate::{lifecycle::ConnectionSnapshot, process::Process, protocol::Protocol, worker::ConnectionsQuery};
 
 /// How many are listed unless `?limit=` says otherwise, and at most.
 const LIMIT: usize = 1000;
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 struct List {
     /// How many are open; those that are listed may be fewer.
     open: u64,
-    connections: Vec<Connection>,
+    connections: Vec<ListedConnection>,
     /// Workers that were too busy to answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     silent_workers: Vec<usize>,
@@ -35,7 +35,7 @@ struct List {
 
 /// An open connection.
 #[derive(Debug, Serialize)]
-struct Connection {
+struct ListedConnection {
     id: u64,
     /// Of several servers, the one that it is at.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,8 +50,8 @@ struct Connection {
     bytes_sent: u64,
 }
 
-impl Connection {
-    fn of(instance: Option<&'static str>, worker: usize, seen: &Seen) -> Self {
+impl ListedConnection {
+    fn of(instance: Option<&'static str>, worker: usize, seen: &ConnectionSnapshot) -> Self {
         Self {
             id: seen.id,
             instance,
@@ -80,25 +80,25 @@ pub(super) async fn response(process: &Process, query: Option<&str>) -> Response
     for (instance, worker, answer) in answers {
         match timeout_at(deadline, answer).await {
             Ok(Ok(seen)) => {
-                connections.extend(seen.iter().map(|seen| Connection::of(instance, worker, seen)));
+                connections.extend(seen.iter().map(|seen| ListedConnection::of(instance, worker, seen)));
             }
             _ => silent_workers.push(worker),
         }
     }
     connections.sort_by_key(|connection| connection.id);
     connections.truncate(most);
-    let open = all.iter().map(|figures| figures.sum().connections_open).sum();
+    let open = all.iter().map(|figures| Sum::of(&figures.workers).connections_open).sum();
     super::json(&List { open, connections, silent_workers })
 }
 
 /// The name of a server, the number of a worker, and the way of its answer.
-type Asked = (Option<&'static str>, usize, oneshot::Receiver<Vec<Seen>>);
+type PendingAnswer = (Option<&'static str>, usize, oneshot::Receiver<Vec<ConnectionSnapshot>>);
 
 /// Asks all workers of a server that has not ended. What has no room in a worker's queue is never answered.
-fn ask(figures: &Figures, most: usize) -> Vec<Asked> {
-    let ask = |(index, worker): (usize, &mpsc::Sender<Question>)| {
+fn ask(figures: &Figures, most: usize) -> Vec<PendingAnswer> {
+    let ask = |(index, worker): (usize, &mpsc::Sender<ConnectionsQuery>)| {
         let (answer, answered) = oneshot::channel();
-        let _ = worker.try_send(Question { most, answer });
+        let _ = worker.try_send(ConnectionsQuery { most, answer });
         (figures.instance, figures.first_worker + index, answered)
     };
     let workers = figures.workers_to_ask.iter().enumerate();

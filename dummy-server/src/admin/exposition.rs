@@ -7,14 +7,14 @@ use std::collections::HashMap;
 
 /// A form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ExpositionFormat {
     /// Prometheus's text format 0.0.4.
     Text,
     /// OpenMetrics 1.0.0.
     OpenMetrics,
 }
 
-impl Form {
+impl ExpositionFormat {
     /// The one that the value of an Accept field asks for (RFC 9110 section 12.5.1): OpenMetrics where it is named and
     /// at least as welcome as text.
     pub(super) fn wanted(accept: &str) -> Self {
@@ -119,7 +119,7 @@ mod tests {
             "Application/OpenMetrics-Text; Version=1.0.0; charset=utf-8",
             "text/plain;q=0.5, application/openmetrics-text;q=0.5",
         ] {
-            assert_eq!(Form::wanted(accept), Form::OpenMetrics, "{accept}");
+            assert_eq!(ExpositionFormat::wanted(accept), ExpositionFormat::OpenMetrics, "{accept}");
         }
         for accept in [
             "",
@@ -132,7 +132,7 @@ mod tests {
             "application/openmetrics-text;version=2.0.0",
             "application/json",
         ] {
-            assert_eq!(Form::wanted(accept), Form::Text, "{accept}");
+            assert_eq!(ExpositionFormat::wanted(accept), ExpositionFormat::Text, "{accept}");
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     drain::Shutdown,
     process::{Instance, Process},
     stats::Stats,
-    worker::Question,
+    worker::ConnectionsQuery,
 };
 
 /// Reads the counters of the workers of one server.
@@ -21,7 +21,7 @@ pub(crate) struct Figures {
     pub(crate) workers: Vec<Arc<Stats>>,
     pub(crate) shutdown: Shutdown,
     /// Where workers are asked for their connections.
-    pub(crate) workers_to_ask: Vec<mpsc::Sender<Question>>,
+    pub(crate) workers_to_ask: Vec<mpsc::Sender<ConnectionsQuery>>,
 }
 
 /// Sums over all workers. Differences of two counters can be a moment off, and are never below 0.
@@ -32,11 +32,6 @@ pub(crate) struct Sum {
     pub(crate) streams_open: u64,
     pub(crate) connections_opened: u64,
     pub(crate) connections_open: u64,
-    pub(crate) connections_refused: u64,
-    pub(crate) connections_handed_over: u64,
-    pub(crate) accept_errors: u64,
-    pub(crate) bytes_received: u64,
-    pub(crate) bytes_sent: u64,
 }
 
 impl Figures {
@@ -56,48 +51,32 @@ impl Figures {
             workers_to_ask: life.workers_to_ask,
         }
     }
+}
 
-    pub(crate) fn sum(&self) -> Sum {
-        let add = |read: fn(&Stats) -> u64| self.workers.iter().map(|stats| read(stats)).sum::<u64>();
-        // The end is read before the beginning, so that a difference is never negative.
-        let (ended, closed) = (add(|s| s.requests_ended.get()), add(|s| s.connections_closed.get()));
-        let streams_closed = add(|s| s.streams_closed.get());
-        let requests = add(|s| s.requests_begun.get());
-        let connections_opened = add(|s| s.connections_opened.get());
-        Sum {
-            requests,
-            in_flight: requests.saturating_sub(ended),
-            streams_open: add(|s| s.streams_opened.get()).saturating_sub(streams_closed),
-            connections_opened,
-            connections_open: connections_opened.saturating_sub(closed),
-            connections_refused: add(|s| s.connections_refused.get()),
-            connections_handed_over: add(|s| s.connections_handed_over.get()),
-            accept_errors: add(|s| s.accept_errors.get()),
-            bytes_received: add(|s| s.bytes_received.get()),
-            bytes_sent: add(|s| s.bytes_sent.get()),
-        }
-    }
+/// A counter of all these workers, added up.
+pub(super) fn add(workers: &[Arc<Stats>], read: impl Fn(&Stats) -> u64) -> u64 {
+    workers.iter().map(|stats| read(stats)).sum()
 }
 
 impl Sum {
-    /// Over several servers.
-    pub(crate) fn plus(self, other: Self) -> Self {
+    pub(super) fn of(workers: &[Arc<Stats>]) -> Self {
+        // The end is read before the beginning, so that a difference is never negative.
+        let ended = add(workers, |stats| stats.requests_ended.get());
+        let closed = add(workers, |stats| stats.connections_closed.get());
+        let streams_closed = add(workers, |stats| stats.streams_closed.get());
+        let requests = add(workers, |stats| stats.requests_begun.get());
+        let connections_opened = add(workers, |stats| stats.connections_opened.get());
         Self {
-            requests: self.requests + other.requests,
-            in_flight: self.in_flight + other.in_flight,
-            streams_open: self.streams_open + other.streams_open,
-            connections_opened: self.connections_opened + other.connections_opened,
-            connections_open: self.connections_open + other.connections_open,
-            connections_refused: self.connections_refused + other.connections_refused,
-            connections_handed_over: self.connections_handed_over + other.connections_handed_over,
-            accept_errors: self.accept_errors + other.accept_errors,
-            bytes_received: self.bytes_received + other.bytes_received,
-            bytes_sent: self.bytes_sent + other.bytes_sent,
+            requests,
+            in_flight: requests.saturating_sub(ended),
+            streams_open: add(workers, |stats| stats.streams_opened.get()).saturating_sub(streams_closed),
+            connections_opened,
+            connections_open: connections_opened.saturating_sub(closed),
         }
     }
 }
 
-/// Resident memory of the process, where the system tells (proc(5)).
+/// Resident memory of the process, where the system reports it (proc(5)).
 pub(crate) fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,4 +1,4 @@
-//! Which clients may use the admin port: with `--admin-token`, only those that send it, but for what probes and
+//! Which clients may use the admin port: with `--admin-token`, only those that send it, except for what probes and
 //! Prometheus ask for; without it all may look, and what changes something is for loopback alone.
 
 use std::{net::SocketAddr, sync::Arc};
@@ -33,7 +33,7 @@ impl Guard {
         Self { token, loopback: address.ip().to_canonical().is_loopback() }
     }
 
-    /// Stands in front of all routes, those that come to be as well.
+    /// Guards all routes, also those that are added later.
     pub(super) fn before(self, routes: Router) -> Router {
         routes.layer(middleware::from_fn_with_state(Arc::new(self), check))
     }

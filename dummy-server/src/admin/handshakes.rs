@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use prometheus_client::encoding::DescriptorEncoder;
 use transport::tls::{Reason, Version};
 
-use super::metrics::family;
+use super::{figures::add, metrics::family};
 use crate::{
     handshakes::{Handshakes, ProxyError},
     stats::Stats,
@@ -13,8 +13,7 @@ use crate::{
 
 /// Writes them.
 pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, workers: &[Arc<Stats>]) -> Result<(), fmt::Error> {
-    let sum =
-        |read: &dyn Fn(&Handshakes) -> u64| workers.iter().map(|stats| read(&stats.handshakes)).sum::<u64>();
+    let sum = |read: &dyn Fn(&Handshakes) -> u64| add(workers, |stats| read(&stats.handshakes));
     let mut series = Vec::new();
     for version in Version::ALL {
         for resumed in [false, true] {

@@ -14,8 +14,11 @@ use axum::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{figures::Figures, readiness};
-use crate::process::{Condition, Instance, Process, StartError};
+use super::{
+    figures::{Figures, Sum},
+    readiness,
+};
+use crate::process::{Condition, Instance, Process, RestartError};
 
 /// How long a server that is killed is waited for. One that is stuck is shown as killed all the same.
 const END: Duration = Duration::from_secs(2);
@@ -58,7 +61,7 @@ struct Shown {
     name: &'static str,
     phase: Condition,
     ready: bool,
-    addresses: Addresses,
+    addresses: ShownAddresses,
     /// The last time that it was.
     started: String,
     starts: u64,
@@ -69,7 +72,7 @@ struct Shown {
 }
 
 #[derive(Debug, Serialize)]
-struct Addresses {
+struct ShownAddresses {
     http: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     grpc: Option<String>,
@@ -81,12 +84,12 @@ fn shown(process: &Process, wanted: impl Fn(&Instance) -> bool) -> Vec<Shown> {
     let figures = Figures::of_all(process);
     let all = process.instances.iter().zip(figures).filter(|(instance, _)| wanted(instance));
     all.map(|(instance, figures)| {
-        let (addresses, sum) = (instance.addresses(), figures.sum());
+        let (addresses, sum) = (instance.addresses(), Sum::of(&figures.workers));
         Shown {
             name: instance.name(),
             phase: instance.condition(),
             ready: instance.is_ready(),
-            addresses: Addresses {
+            addresses: ShownAddresses {
                 http: addresses.http.to_string(),
                 grpc: addresses.grpc.map(|grpc| grpc.to_string()),
                 tls: addresses.tls.map(|tls| tls.to_string()),
@@ -174,14 +177,14 @@ async fn act(process: &Process, instance: &Instance, action: &str) -> Result<(),
     Ok(())
 }
 
-fn not_started(name: &str, error: &StartError) -> Refused {
+fn not_started(name: &str, error: &RestartError) -> Refused {
     let (accepted, example) = match error {
-        StartError::Running => {
+        RestartError::Running => {
             ("an instance that has ended or was killed", format!("POST /instances/{name}/kill"))
         }
-        StartError::Leaving => ("a process that was not told to end", "GET /instances".to_owned()),
-        StartError::Bind(_) => ("ports that no other process has taken", format!("GET /instances/{name}")),
-        StartError::System(_) => ("a machine that has threads and files left", "GET /instances".to_owned()),
+        RestartError::Leaving => ("a process that was not told to end", "GET /instances".to_owned()),
+        RestartError::Bind(_) => ("ports that no other process has taken", format!("GET /instances/{name}")),
+        RestartError::System(_) => ("a machine that has threads and files left", "GET /instances".to_owned()),
     };
     let error = format!("can't start instance '{name}': {error}");
     refused(StatusCode::CONFLICT, &error, accepted, &example)

@@ -1,4 +1,4 @@
-//! `/ledger`: what the servers of this process have seen of a verified run, as their own ports tell it, too.
+//! `/ledger`: what the servers of this process have seen of a verified run, which their own ports report, too.
 
 use axum::{
     http::StatusCode,

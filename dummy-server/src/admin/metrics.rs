@@ -1,6 +1,6 @@
 //! `/metrics`: the counters as Prometheus reads them, in either of its [text forms](super::exposition).
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use axum::{
     http::{HeaderMap, StatusCode, header},
@@ -14,8 +14,8 @@ use prometheus_client::{
 };
 
 use super::{
-    exposition::{Form, as_text, merged},
-    figures::{Figures, resident_bytes},
+    exposition::{ExpositionFormat, as_text, merged},
+    figures::{Figures, Sum, add, resident_bytes},
 };
 use crate::{
     cut::Cut,
@@ -29,7 +29,7 @@ use crate::{
 pub(super) fn response(process: &Process, memory_budget: u64, fields: &HeaderMap) -> Response {
     let accept: Vec<&str> =
         fields.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let form = Form::wanted(&accept.join(","));
+    let form = ExpositionFormat::wanted(&accept.join(","));
     let mut texts = vec![encoded(None, Box::new(OfProcess { memory_budget }))];
     for figures in Figures::of_all(process) {
         texts.push(encoded(figures.instance, Box::new(Snapshot(figures))));
@@ -38,7 +38,7 @@ pub(super) fn response(process: &Process, memory_budget: u64, fields: &HeaderMap
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let mut text = merged(&texts);
-    if form == Form::Text {
+    if form == ExpositionFormat::Text {
         text = as_text(&text);
     }
     ([(header::CONTENT_TYPE, form.content_type()), (header::VARY, "accept")], text).into_response()
@@ -77,28 +77,28 @@ struct Snapshot(Figures);
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let sum = self.0.sum();
+        let sum = Sum::of(&self.0.workers);
+        let add = |read: fn(&Stats) -> u64| add(&self.0.workers, read);
         self.replies(&mut encoder)?;
         self.durations(&mut encoder)?;
         let bytes = Some(&Unit::Bytes);
-        counter(&mut encoder, "received", "read from sockets", bytes, sum.bytes_received)?;
-        counter(&mut encoder, "sent", "written to sockets", bytes, sum.bytes_sent)?;
+        counter(
+            &mut encoder,
+            "received",
+            "read from sockets",
+            bytes,
+            add(|stats| stats.bytes_received.get()),
+        )?;
+        counter(&mut encoder, "sent", "written to sockets", bytes, add(|stats| stats.bytes_sent.get()))?;
         counter(&mut encoder, "connections", "connections served", None, sum.connections_opened)?;
-        counter(
-            &mut encoder,
-            "connections_refused",
-            "connections closed immediately because of the limit",
-            None,
-            sum.connections_refused,
-        )?;
-        counter(
-            &mut encoder,
-            "connections_handed_over",
-            "connections given to a less loaded worker",
-            None,
-            sum.connections_handed_over,
-        )?;
-        counter(&mut encoder, "accept_errors", "errors of accept, such as EMFILE", None, sum.accept_errors)?;
+        let refused = add(|stats| stats.connections_refused.get());
+        let help = "connections closed immediately because of the limit";
+        counter(&mut encoder, "connections_refused", help, None, refused)?;
+        let handed_over = add(|stats| stats.connections_handed_over.get());
+        let help = "connections given to a less loaded worker";
+        counter(&mut encoder, "connections_handed_over", help, None, handed_over)?;
+        let errors = add(|stats| stats.accept_errors.get());
+        counter(&mut encoder, "accept_errors", "errors of accept, such as EMFILE", None, errors)?;
         gauge(&mut encoder, "connections_open", "open connections", None, sum.connections_open)?;
         self.by_worker(&mut encoder)?;
         self.cpu(&mut encoder)?;
@@ -106,7 +106,6 @@ impl Collector for Snapshot {
         self.http2_errors(&mut encoder)?;
         self.cuts(&mut encoder)?;
         super::handshakes::encode(&mut encoder, &self.0.workers)?;
-        let add = |read: fn(&Stats) -> u64| self.0.workers.iter().map(|stats| read(stats)).sum::<u64>();
         let stream_errors = add(|stats| stats.http2_stream_errors.get());
         let refused = add(|stats| stats.http2_refused_streams.get());
         let help = "HTTP/2 streams reset because the client broke a rule";
@@ -136,17 +135,17 @@ impl Snapshot {
     fn http2_errors(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let help = "HTTP/2 connections ended because the client broke the protocol or met a limit, by code";
         let errors = http2::Code::all().map(|(code, name)| {
-            let of_worker = |stats: &Arc<Stats>| stats.http2_errors[code.0 as usize].get();
-            ([("code", name)], self.0.workers.iter().map(of_worker).sum())
+            ([("code", name)], add(&self.0.workers, |stats| stats.http2_errors[code.0 as usize].get()))
         });
         family(encoder, "http2_connection_errors", help, errors)
     }
 
     fn cuts(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let help = "replies broken off because a request, or the default behaviour, asked for it";
-        let cuts = Cut::NAMES.into_iter().enumerate().map(|(index, name)| {
-            ([("fault", name)], self.0.workers.iter().map(|stats| stats.cuts[index].get()).sum())
-        });
+        let cuts = Cut::NAMES
+            .into_iter()
+            .enumerate()
+            .map(|(index, name)| ([("fault", name)], add(&self.0.workers, |stats| stats.cuts[index].get())));
         family(encoder, "aborts", help, cuts)
     }
 
@@ -200,14 +199,13 @@ impl Snapshot {
 
     fn replies(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut replies = Vec::new();
-        for (endpoint, endpoint_name) in Endpoint::ALL {
+        for endpoint in Endpoint::ALL {
             for protocol in Protocol::ALL {
                 for status in Stats::statuses() {
-                    let of_worker = |stats: &Arc<Stats>| stats.replies(endpoint, protocol, status);
-                    let count: u64 = self.0.workers.iter().map(of_worker).sum();
+                    let count = add(&self.0.workers, |stats| stats.replies(endpoint, protocol, status));
                     if count > 0 {
                         let (protocol, status) = (protocol.name().to_owned(), status.to_string());
-                        let endpoint = ("endpoint", endpoint_name.to_owned());
+                        let endpoint = ("endpoint", endpoint.name().to_owned());
                         replies.push(([endpoint, ("protocol", protocol), ("status", status)], count));
                     }
                 }
@@ -224,14 +222,14 @@ impl Snapshot {
             Some(&Unit::Seconds),
             MetricType::Histogram,
         )?;
-        for (endpoint, endpoint_name) in Endpoint::ALL {
+        for endpoint in Endpoint::ALL {
             for protocol in Protocol::ALL {
                 let of_workers = self.0.workers.iter().map(|stats| stats.durations(endpoint, protocol));
                 let (sum, count, buckets) = added_up(&DURATION_BOUNDS, of_workers);
                 if count == 0 {
                     continue;
                 }
-                let labels = [("endpoint", endpoint_name), ("protocol", protocol.name())];
+                let labels = [("endpoint", endpoint.name()), ("protocol", protocol.name())];
                 family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
             }
         }

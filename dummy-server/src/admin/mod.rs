@@ -1,4 +1,4 @@
-//! What runs beside the workers, on a thread of its own: the admin port, CPU profiles, the line of figures,
+//! What runs beside the workers, on its own thread: the admin port, CPU profiles, the line of figures,
 //! and the clock of the drain. It reads the workers' counters and never touches their requests.
 
 mod behaviour;
@@ -25,7 +25,10 @@ use axum::{
 };
 use tokio::sync::oneshot;
 
-use self::{figures::Figures, guard::Guard};
+use self::{
+    figures::{Figures, Sum},
+    guard::Guard,
+};
 use crate::{drain::Phase, listener::Bound, process::Process, settings::Config};
 
 /// Runs until `done`, which comes when the last worker has ended.
@@ -67,7 +70,7 @@ fn routes(config: &Config, process: &Arc<Process>) -> Router {
     let shown = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "listening": listening(process),
-        // Fails only for maps with keys that are no strings.
+        // Fails only for maps with keys that are not strings.
         "config": serde_json::to_value(config).unwrap_or_default(),
     });
     let connections = {
@@ -120,11 +123,11 @@ async fn log_figures(process: Arc<Process>, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
     ticks.tick().await;
     // What was served before this task ran for the first time belongs to the first line.
-    let mut before = figures::Sum::default();
+    let mut before = Sum::default();
     loop {
         ticks.tick().await;
-        let all = Figures::of_all(&process);
-        let sum = all.iter().map(Figures::sum).fold(figures::Sum::default(), figures::Sum::plus);
+        let workers: Vec<_> = Figures::of_all(&process).into_iter().flat_map(|one| one.workers).collect();
+        let sum = Sum::of(&workers);
         tracing::info!(
             resident_mib = figures::resident_bytes().map(|bytes| bytes >> 20),
             connections_open = sum.connections_open,

@@ -1,7 +1,7 @@
 //! Requests that a web page makes from inside a browser on a machine that reaches the port: they are refused.
 //!
 //! A page can make a browser send requests to any address (`<img>`, forms, `fetch`), and by DNS rebinding read the
-//! responses as well. It can't choose the fields `Sec-Fetch-Site`, `Origin` and `Host`. Probes, Prometheus and curl send
+//! responses, too. It can't choose the fields `Sec-Fetch-Site`, `Origin` and `Host`. Probes, Prometheus and curl send
 //! neither of the first two, and reach a port by whatever name it has inside a cluster.
 
 use std::net::{IpAddr, SocketAddr};
@@ -63,7 +63,7 @@ fn refusal(address: SocketAddr, uri: &Uri, fields: &HeaderMap) -> Option<String>
     })
 }
 
-/// Whom the request is for; a target in absolute form goes before the field (RFC 9112 section 3.2.2).
+/// The host that the request is for; a target in absolute form goes before the field (RFC 9112 section 3.2.2).
 fn host<'a>(uri: &'a Uri, fields: &'a HeaderMap) -> Option<&'a str> {
     let field = || fields.get(header::HOST).map(|host| host.to_str().unwrap_or_default());
     uri.authority().map(Authority::as_str).or_else(field)

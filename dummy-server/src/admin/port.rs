@@ -8,7 +8,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -28,7 +28,7 @@ use tokio::{
     time::{Instant, Sleep, sleep, sleep_until},
 };
 
-use crate::accept::concerns_one_connection;
+use crate::{accept::concerns_one_connection, lock::lock};
 
 /// Maximum number of open connections of a port.
 const MAX_CONNECTIONS: usize = 256;
@@ -51,7 +51,7 @@ pub(super) fn serve(listener: std::net::TcpListener, routes: Router, header_time
         let served = match TcpListener::from_std(listener) {
             Ok(socket) => {
                 let listener = LimitedListener { socket, timeout, open: Vec::new() };
-                axum::serve(listener, routes.into_make_service_with_connect_info::<Connection>()).await
+                axum::serve(listener, routes.into_make_service_with_connect_info::<TrackedConnection>()).await
             }
             Err(error) => Err(error),
         };
@@ -62,7 +62,11 @@ pub(super) fn serve(listener: std::net::TcpListener, routes: Router, header_time
 }
 
 /// Reads a request's body, and marks its connection as busy while it is answered.
-async fn track(ConnectInfo(connection): ConnectInfo<Connection>, request: Request, next: Next) -> Response {
+async fn track(
+    ConnectInfo(connection): ConnectInfo<TrackedConnection>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
         let text = format!("invalid body: it is longer than {MAX_BODY} bytes, or breaks off\n");
@@ -74,7 +78,7 @@ async fn track(ConnectInfo(connection): ConnectInfo<Connection>, request: Reques
 
 /// What is known of a connection. Clones are the same connection.
 #[derive(Clone, Debug)]
-struct Connection(Arc<Mutex<Progress>>);
+struct TrackedConnection(Arc<Mutex<Progress>>);
 
 #[derive(Debug)]
 struct Progress {
@@ -84,28 +88,24 @@ struct Progress {
     since: Instant,
     /// Its place is needed.
     evicted: bool,
-    /// Whom to tell of that.
+    /// The task to wake when it is.
     waker: Option<Waker>,
 }
 
-impl Connection {
+impl TrackedConnection {
     fn new() -> Self {
         let since = Instant::now();
         Self(Arc::new(Mutex::new(Progress { requests: 0, since, evicted: false, waker: None })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn begin_request(&self) -> Busy {
-        self.lock().requests += 1;
+        lock(&self.0).requests += 1;
         Busy(self.clone())
     }
 
     /// Closes it if no request of it is being answered.
     fn evict(&self) -> bool {
-        let mut progress = self.lock();
+        let mut progress = lock(&self.0);
         let idle = progress.requests == 0 && !progress.evicted;
         if idle {
             progress.evicted = true;
@@ -118,17 +118,17 @@ impl Connection {
 }
 
 /// While it lives, its connection is answering a request.
-struct Busy(Connection);
+struct Busy(TrackedConnection);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let mut progress = self.0.lock();
+        let mut progress = lock(&self.0.0);
         progress.requests -= 1;
         progress.since = Instant::now();
     }
 }
 
-impl Connected<IncomingStream<'_, LimitedListener>> for Connection {
+impl Connected<IncomingStream<'_, LimitedListener>> for TrackedConnection {
     fn connect_info(stream: IncomingStream<'_, LimitedListener>) -> Self {
         stream.io().connection.clone()
     }
@@ -139,23 +139,23 @@ struct LimitedListener {
     socket: TcpListener,
     timeout: Duration,
     /// The open connections, in the order in which they came.
-    open: Vec<Connection>,
+    open: Vec<TrackedConnection>,
 }
 
 impl LimitedListener {
     /// Closes the oldest connection that is not being answered; whether there was one.
     fn make_room(&mut self) -> bool {
-        self.open.iter().any(Connection::evict)
+        self.open.iter().any(TrackedConnection::evict)
     }
 
     /// `None` when all connections are being answered, of which there are as many as may be.
     fn admit(&mut self, socket: TcpStream) -> Option<LimitedStream> {
         // A connection that has ended, or is about to, is known here alone.
-        self.open.retain(|connection| Arc::strong_count(&connection.0) > 1 && !connection.lock().evicted);
+        self.open.retain(|connection| Arc::strong_count(&connection.0) > 1 && !lock(&connection.0).evicted);
         if self.open.len() >= MAX_CONNECTIONS && !self.make_room() {
             return None;
         }
-        let connection = Connection::new();
+        let connection = TrackedConnection::new();
         self.open.push(connection.clone());
         let timer = Box::pin(sleep(self.timeout));
         Some(LimitedStream { socket, connection, timeout: self.timeout, timer })
@@ -193,7 +193,7 @@ impl Listener for LimitedListener {
 /// A socket that ends when its client keeps the server waiting for too long, or when its place is needed.
 struct LimitedStream {
     socket: TcpStream,
-    connection: Connection,
+    connection: TrackedConnection,
     timeout: Duration,
     timer: Pin<Box<Sleep>>,
 }
@@ -201,7 +201,7 @@ struct LimitedStream {
 impl LimitedStream {
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let deadline = {
-            let mut progress = self.connection.lock();
+            let mut progress = lock(&self.connection.0);
             if progress.evicted {
                 return true;
             }
@@ -238,7 +238,7 @@ impl AsyncWrite for LimitedStream {
         let written = Pin::new(&mut self.socket).poll_write(cx, buf);
         if let Poll::Ready(Ok(1..)) = written {
             // A client that reads a long response does not keep the server waiting.
-            self.connection.lock().since = Instant::now();
+            lock(&self.connection.0).since = Instant::now();
         }
         written
     }

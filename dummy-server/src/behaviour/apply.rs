@@ -11,9 +11,9 @@ use super::{
     body::Hang,
     content::ContentPlan,
     knobs::Behaviour,
-    plan::{Faults, Plan, Request, Shaping},
+    plan::{Faults, Plan, RequestFacts, Shaping},
     push,
-    shared::{InFlight, Shared},
+    shared::{BehaviourState, InFlight},
 };
 use crate::{
     context::ServerContext,
@@ -44,7 +44,7 @@ pub(crate) struct Directives {
 /// Who answers a request, as far as that has a say in what is done to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answering<'a> {
-    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) shared: &'a Arc<BehaviourState>,
     /// The number of the worker, and its counters.
     pub(crate) worker: usize,
     pub(crate) stats: &'a Arc<Stats>,
@@ -63,14 +63,14 @@ pub(crate) fn wrap_endpoint(
 ) -> (Directives, Answer) {
     let Answering { shared, worker, stats, number } = answering;
     let protocol = head.protocol;
-    let request = Request { protocol, number, fields: head.fields };
-    let Plan { faults, timing, mut shaping, limits } = asked.plan(request, shared, worker);
+    let request = RequestFacts { protocol, number, fields: head.fields };
+    let Plan { faults, timing, mut shaping, admission } = asked.plan(request, shared, worker);
     let Faults { status, abort, early, expectation } = faults;
     let mut directives = Directives {
         interim: if protocol.has_interim() { interim(expectation, &shaping.hints) } else { Vec::new() },
         withholds_continue: expectation.is_some(),
         content: None,
-        _in_flight: limits.in_flight,
+        _in_flight: admission.in_flight,
     };
     let answer = if let Some((cut, Point::BeforeHeaders)) = abort {
         cut_before_reply(cut, || Hang::new(head.orders, stats))
@@ -81,7 +81,7 @@ pub(crate) fn wrap_endpoint(
             "a request without Expect",
             "curl -H Expect: --data-binary @file",
         ))
-    } else if limits.refused {
+    } else if admission.refused {
         let accepted = "fewer requests in flight than dummy-inflight-limit";
         let error = "too many requests are in flight";
         let mut reply = Reply::refusal(StatusCode::SERVICE_UNAVAILABLE, error, accepted, "Retry-After");
@@ -101,7 +101,7 @@ pub(crate) fn wrap_endpoint(
         status,
         content_type: shaping.content_type.take(),
         headers: std::mem::take(&mut shaping.headers),
-        close: limits.close,
+        close: admission.close,
     };
     let hang = abort.filter(|(cut, _)| *cut == Cut::Hang).map(|_| Hang::new(head.orders, stats));
     directives.content = Some(ContentPlan { protocol, shaping, rate: timing.rate, abort, hang });

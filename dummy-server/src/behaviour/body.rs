@@ -17,7 +17,7 @@ use flate2::{Compression, write::GzEncoder};
 use tokio::time::{Sleep, sleep};
 use wire::Fields;
 
-use super::source::Source;
+use super::source::ContentSource;
 use crate::{
     budget::{Budget, COMPRESSOR, Hold},
     clock::now_ns,
@@ -34,7 +34,7 @@ use crate::{
 /// How much content is compressed in one step of a turn.
 const COMPRESSED: u64 = 16 << 10;
 
-/// What becomes of the content.
+/// How the content is reshaped.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     /// Bytes in each piece but the last.
@@ -44,7 +44,7 @@ pub(super) struct Shape {
     pub(super) gzip: bool,
     /// Trailers beside those that the content has.
     pub(super) trailers: Fields,
-    /// A trailer tells when the kernel had taken the last byte, of a request whose head was read at this time, in nanoseconds
+    /// A trailer reports when the kernel had taken the last byte, of a request whose head was read at this time, in nanoseconds
     /// since the Unix epoch.
     pub(super) last_byte: Option<u64>,
     /// After this number of bytes, or at the end of the content, this happens.
@@ -56,7 +56,7 @@ pub(super) struct Shape {
 /// Content in another shape. It is made as it is asked for, in pieces of [`PIECE`] at most: a larger chunk is announced,
 /// and what is to be in it follows.
 pub(super) struct Shaped {
-    source: Source,
+    source: ContentSource,
     shape: Shape,
     pace: Option<Pace>,
     gzip: Option<GzEncoder<Vec<u8>>>,

@@ -13,7 +13,7 @@ use http::StatusCode;
 use super::asked::{Breach, Delay, Expectation, Gzip, Pair, Point, Shares, TimingDetail};
 use crate::{boolean, cut::Cut};
 
-/// Most statuses or delays with a share.
+/// Maximum number of statuses or delays with a share.
 const MOST_SHARES: usize = 64;
 /// Shapes of a Pareto distribution: below, all is the longest delay; above, all is the minimum.
 const SHAPES: RangeInclusive<f64> = 0.01..=1000.0;

@@ -25,7 +25,7 @@ pub(crate) const EXAMPLE: &str = "GET /bin/1K?dummy-abort=rst@body(100):10";
 pub(crate) const EXAMPLE_DEFAULT: &str =
     "curl -X PUT -d 'status=503:10&delay=5ms' http://localhost:9091/behaviour";
 
-/// Most fields, trailers or hints of one request.
+/// Maximum number of fields, trailers or hints of one request.
 const MOST_FIELDS: usize = 64;
 
 /// What the grammar knows of a name.
@@ -89,7 +89,7 @@ knobs! {
             plan.timing.wait(each.saturating_mul(u32::try_from(facts.in_flight()).unwrap_or(u32::MAX)));
         };
     "inflight-limit" inflight_limit: Option<u64> = COUNT, "503 when more requests are in flight",
-        |limit, facts, plan| plan.limits.refused = limit.is_some_and(|limit| facts.in_flight() > limit);
+        |limit, facts, plan| plan.admission.refused = limit.is_some_and(|limit| facts.in_flight() > limit);
     "header" headers: Vec<Pair> = FIELD, "add a field to the reply; repeatable",
         |fields, _, plan| plan.shaping.headers = fields;
     "trailer" trailers: Vec<Pair> = FIELD, "add a trailer to the reply; repeatable",
@@ -125,7 +125,7 @@ knobs! {
         };
     "key" key: Option<String> = KEY, "what fail-first counts by";
     "close-after" close_after: Option<u64> = COUNT, "end the connection after N requests",
-        |after, facts, plan| plan.limits.close = after.is_some_and(|after| facts.request.number >= after);
+        |after, facts, plan| plan.admission.close = after.is_some_and(|after| facts.request.number >= after);
     "rate" rate: Option<NonZeroU64> = RATE, "send the content at this rate",
         |rate, _, plan| plan.timing.rate = rate;
     "read-rate" read_rate: Option<NonZeroU64> = RATE, "read the request's content at this rate",
@@ -141,7 +141,7 @@ knobs! {
 }
 
 /// What was asked for by a name: the last value, or all that came.
-trait Asked<T>: Clone {
+trait AskedValue<T>: Clone {
     fn all(&self) -> &[T];
 
     /// None: there are too many.
@@ -155,7 +155,7 @@ trait Asked<T>: Clone {
     }
 }
 
-impl<T: Clone> Asked<T> for Option<T> {
+impl<T: Clone> AskedValue<T> for Option<T> {
     fn all(&self) -> &[T] {
         self.as_slice()
     }
@@ -166,7 +166,7 @@ impl<T: Clone> Asked<T> for Option<T> {
     }
 }
 
-impl<T: Clone> Asked<T> for Vec<T> {
+impl<T: Clone> AskedValue<T> for Vec<T> {
     fn all(&self) -> &[T] {
         self
     }

@@ -1,7 +1,7 @@
 //! Faults and shaping on request: what a client asks for by query keys `dummy-*` or fields `x-dummy-*`, and what the
 //! server does by default.
 //!
-//! The way of the data: `knobs` reads texts into a [`Behaviour`], by `forms`, and draws from it, by `chance`, the `plan` of
+//! The data flow: `knobs` reads texts into a [`Behaviour`], by `forms`, and draws from it, by `chance`, the `plan` of
 //! one request; `apply` has that happen to its endpoint and reply. When the exchange knows what content there is,
 //! `content` has `body` reshape it. What requests share is in `shared`, which only those that ask for it touch. Nothing
 //! here writes to a socket: an engine executes the reply that comes of it.
@@ -34,7 +34,7 @@ pub(crate) use self::{
     chance::draw,
     content::Framing,
     knobs::{Behaviour, EXAMPLE, EXAMPLE_DEFAULT, help},
-    shared::Shared,
+    shared::BehaviourState,
 };
 use crate::{cut::Cut, message::Head, protocol::Protocol, router};
 
@@ -116,7 +116,7 @@ impl Behaviour {
         self.delay.iter().flatten().map(|(delay, _)| chance.delay(*delay)).collect()
     }
 
-    /// What one value at a time can't tell.
+    /// What can't be checked one value at a time.
     fn checked(self) -> Result<Self, BadBehaviour> {
         let short = self.abort.filter(|abort| abort.cut == Cut::Short);
         if let Some(Breach { point: Point::BeforeHeaders, .. }) = short {

@@ -10,7 +10,7 @@ use super::{
     asked::{Delay, Expectation, Pair, Point},
     chance::Chance,
     knobs::Behaviour,
-    shared::{InFlight, Shared},
+    shared::{BehaviourState, InFlight},
 };
 use crate::{cut::Cut, protocol::Protocol};
 
@@ -20,7 +20,7 @@ pub(super) struct Plan {
     pub(super) faults: Faults,
     pub(super) timing: Timing,
     pub(super) shaping: Shaping,
-    pub(super) limits: Limits,
+    pub(super) admission: AdmissionPlan,
 }
 
 #[derive(Debug, Default)]
@@ -53,9 +53,9 @@ pub(super) struct Shaping {
     pub(super) hints: Vec<String>,
     /// In place of the endpoint's.
     pub(super) content_type: Option<String>,
-    /// `Server-Timing` tells how busy the worker is.
+    /// `Server-Timing` reports how busy the worker is.
     pub(super) sends_worker_load: bool,
-    /// `Server-Timing` in the trailers tells when the last byte was taken.
+    /// `Server-Timing` in the trailers reports when the last byte was taken.
     pub(super) sends_last_byte: bool,
     /// The length is not announced.
     pub(super) no_length: bool,
@@ -68,7 +68,7 @@ pub(super) struct Shaping {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Limits {
+pub(super) struct AdmissionPlan {
     /// There are too many in flight: 503 and nothing else.
     pub(super) refused: bool,
     /// The connection ends after the reply.
@@ -78,7 +78,7 @@ pub(super) struct Limits {
 }
 
 impl Timing {
-    /// Waits for so much longer, at most as long as a delay may be.
+    /// Waits for this much longer, at most as long as a delay may be.
     pub(super) fn wait(&mut self, time: Duration) {
         self.delay = self.delay.saturating_add(time).min(Delay::LONGEST);
     }
@@ -86,14 +86,14 @@ impl Timing {
 
 /// What matters of a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Request<'a> {
+pub(super) struct RequestFacts<'a> {
     pub(super) protocol: Protocol,
     /// Which of its connection it is, from 1 on.
     pub(super) number: u64,
     pub(super) fields: &'a Fields,
 }
 
-impl Request<'_> {
+impl RequestFacts<'_> {
     /// Whether `Accept-Encoding` has room for gzip (RFC 9110 section 12.5.3).
     pub(super) fn accepts_gzip(self) -> bool {
         let codings =
@@ -115,12 +115,12 @@ impl Request<'_> {
 
 /// What plans are made from, beside what is asked for. What requests share is touched by those alone that ask for it.
 pub(super) struct Facts<'a> {
-    pub(super) request: Request<'a>,
+    pub(super) request: RequestFacts<'a>,
     /// It is one of the first of its key, if those alone are to fail.
     pub(super) fails: bool,
     /// Neither how nor where a request fails was asked for.
     pub(super) fails_plainly: bool,
-    shared: &'a Arc<Shared>,
+    shared: &'a Arc<BehaviourState>,
     worker: usize,
     seed: u64,
     sequence: Option<u64>,
@@ -142,7 +142,7 @@ impl Facts<'_> {
 
 impl Behaviour {
     /// Draws what happens to a request.
-    pub(super) fn plan(self, request: Request<'_>, shared: &Arc<Shared>, worker: usize) -> Plan {
+    pub(super) fn plan(self, request: RequestFacts<'_>, shared: &Arc<BehaviourState>, worker: usize) -> Plan {
         let key = self.key.as_deref().unwrap_or_default();
         let mut facts = Facts {
             request,
@@ -156,8 +156,8 @@ impl Behaviour {
         };
         let mut plan = Plan::default();
         self.act(&mut facts, &mut plan);
-        let counted = facts.in_flight.filter(|_| !plan.limits.refused);
-        plan.limits.in_flight = counted.map(|(in_flight, _)| in_flight);
+        let counted = facts.in_flight.filter(|_| !plan.admission.refused);
+        plan.admission.in_flight = counted.map(|(in_flight, _)| in_flight);
         plan
     }
 }
@@ -166,17 +166,17 @@ impl Behaviour {
 mod tests {
     use super::*;
 
-    fn plan(text: &str, protocol: Protocol, shared: &Arc<Shared>) -> Plan {
-        let request = Request { protocol, number: 1, fields: &Fields::new() };
+    fn plan(text: &str, protocol: Protocol, shared: &Arc<BehaviourState>) -> Plan {
+        let request = RequestFacts { protocol, number: 1, fields: &Fields::new() };
         Behaviour::parse(text).unwrap().plan(request, shared, 0)
     }
 
-    fn plans(text: &str, count: usize, shared: &Arc<Shared>) -> Vec<Plan> {
+    fn plans(text: &str, count: usize, shared: &Arc<BehaviourState>) -> Vec<Plan> {
         (0..count).map(|_| plan(text, Protocol::Http2, shared)).collect()
     }
 
-    fn shared() -> Arc<Shared> {
-        Arc::new(Shared::new(1))
+    fn shared() -> Arc<BehaviourState> {
+        Arc::new(BehaviourState::new(1))
     }
 
     #[test]
@@ -234,9 +234,9 @@ mod tests {
         let list = plans("inflight-delay=10ms&inflight-limit=2", 3, &shared);
         let waits: Vec<_> = list.iter().map(|one| one.timing.delay.as_millis()).collect();
         assert_eq!(waits, [10, 20, 30]);
-        assert_eq!(list.iter().map(|one| one.limits.refused).collect::<Vec<_>>(), [false, false, true]);
+        assert_eq!(list.iter().map(|one| one.admission.refused).collect::<Vec<_>>(), [false, false, true]);
         drop(list);
-        assert!(!plans("inflight-limit=1", 1, &shared)[0].limits.refused);
+        assert!(!plans("inflight-limit=1", 1, &shared)[0].admission.refused);
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasher as _, RandomState},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
 use super::knobs::Behaviour;
+use crate::lock::lock;
 
 /// The number of locks that keys share.
 const SHARDS: usize = 16;
@@ -19,7 +20,7 @@ const MOST_KEYS: usize = 4096;
 
 /// One for a server.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct BehaviourState {
     /// Raised by each change of the default; 0 is as long as there never was one.
     generation: AtomicU64,
     default: Mutex<Option<Arc<Behaviour>>>,
@@ -30,7 +31,7 @@ pub(crate) struct Shared {
     in_flight: Box<[OwnCacheLine]>,
 }
 
-/// A count on a cache line of its own.
+/// A count on its own cache line.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct OwnCacheLine(AtomicI64);
@@ -41,7 +42,7 @@ struct Keys {
     order: VecDeque<String>,
 }
 
-impl Shared {
+impl BehaviourState {
     pub(crate) fn new(workers: usize) -> Self {
         Self {
             generation: AtomicU64::new(0),
@@ -61,13 +62,13 @@ impl Shared {
 
     /// What the server does by default.
     pub(crate) fn default(&self) -> Option<Arc<Behaviour>> {
-        locked(&self.default).clone()
+        lock(&self.default).clone()
     }
 
     /// From now on every request gets this; one that asks for nothing is the end of it.
     pub(crate) fn set_default(&self, behaviour: Behaviour) {
         let default = (behaviour != Behaviour::default()).then(|| Arc::new(behaviour));
-        *locked(&self.default) = default;
+        *lock(&self.default) = default;
         self.generation.fetch_add(1, Ordering::Release);
     }
 
@@ -79,7 +80,7 @@ impl Shared {
     /// How many requests there were with this key, this one among them.
     pub(super) fn count(&self, key: &str) -> u64 {
         let shard = self.hasher.hash_one(key) as usize % SHARDS;
-        let keys = &mut *locked(&self.keys[shard]);
+        let keys = &mut *lock(&self.keys[shard]);
         if let Some(count) = keys.counts.get_mut(key) {
             *count += 1;
             return *count;
@@ -106,7 +107,7 @@ impl Shared {
 /// A request that is in flight.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    shared: Arc<Shared>,
+    shared: Arc<BehaviourState>,
     place: usize,
 }
 
@@ -116,30 +117,25 @@ impl Drop for InFlight {
     }
 }
 
-/// No holder of the lock can leave things half done.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn keys_are_counted_each_by_itself_and_old_ones_give_way() {
-        let shared = Shared::new(1);
+        let shared = BehaviourState::new(1);
         assert_eq!((shared.count("a"), shared.count("a"), shared.count("b")), (1, 2, 1));
         for number in 0..2 * SHARDS * MOST_KEYS {
             shared.count(&number.to_string());
         }
         assert_eq!(shared.count("a"), 1);
-        let kept: usize = shared.keys.iter().map(|keys| locked(keys).counts.len()).sum();
+        let kept: usize = shared.keys.iter().map(|keys| lock(keys).counts.len()).sum();
         assert!(kept <= SHARDS * MOST_KEYS);
     }
 
     #[test]
     fn requests_in_flight_are_counted_over_all_workers() {
-        let shared = Arc::new(Shared::new(2));
+        let shared = Arc::new(BehaviourState::new(2));
         let (first, one) = shared.enter(0);
         let (second, two) = shared.enter(1);
         drop(first);
@@ -149,8 +145,8 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_kept_until_it_is_taken_away() {
-        let shared = Shared::new(1);
+    fn the_default_is_kept_until_it_is_removed() {
+        let shared = BehaviourState::new(1);
         assert_eq!((shared.generation(), shared.default()), (0, None));
         shared.set_default(Behaviour::parse(" delay=1ms ").unwrap());
         assert_eq!(shared.default().map(|default| default.to_string()).as_deref(), Some("delay=1ms"));

@@ -8,7 +8,7 @@ use contract::pattern;
 use crate::message::reply::{Body, Chunks, Part, Stream};
 
 /// Content that was not taken yet.
-pub(super) enum Source {
+pub(super) enum ContentSource {
     Bytes(Bytes),
     Pattern(pattern::Range),
     Chunks(Timed),
@@ -23,7 +23,7 @@ pub(super) struct Timed {
     current: u64,
 }
 
-impl From<Body> for Source {
+impl From<Body> for ContentSource {
     fn from(body: Body) -> Self {
         match body {
             Body::Bytes(bytes) => Self::Bytes(bytes),
@@ -34,7 +34,7 @@ impl From<Body> for Source {
     }
 }
 
-impl Source {
+impl ContentSource {
     /// Whether it comes bit by bit, to be sent as it comes.
     pub(super) fn is_timed(&self) -> bool {
         matches!(self, Self::Chunks(_) | Self::Stream(..))
@@ -74,7 +74,7 @@ impl Source {
             Self::Chunks(timed) => ready!(timed.poll(most, cx)),
             Self::Stream(_, rest) if !rest.is_empty() => first(rest),
             Self::Stream(stream, rest) => match ready!(stream.poll_next(cx)) {
-                // A part without content is no end.
+                // A part without content is not the end.
                 Some(Part::Data(data)) => {
                     *rest = data;
                     return Poll::Ready(Some(Part::Data(first(rest))));
@@ -118,7 +118,7 @@ mod tests {
         let range = Pattern::new(1 << 16).range(0, 50);
         let delay = Duration::from_millis(100);
         let chunks = Chunks { range, size: 10, delay, timetable: Timetable::default() };
-        let mut source = Source::from(Body::Chunks(Box::new(chunks)));
+        let mut source = ContentSource::from(Body::Chunks(Box::new(chunks)));
         let next = |cx: &mut Context<'_>| match ready!(source.poll(u64::MAX, cx)) {
             Some(Part::Data(data)) => Poll::Ready(Some(data)),
             _ => Poll::Ready(None),

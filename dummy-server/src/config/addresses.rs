@@ -6,16 +6,11 @@ use super::{
     ConfigError,
     typed::{address, number, optional_address, refused},
 };
-use crate::args::Args;
+use crate::{args::Args, settings::usual_address};
 
-const HTTP: (&str, &str) = ("addr", ":8080");
-const GRPC: (&str, &str) = ("grpc-addr", ":50051");
-const ADMIN: (&str, &str) = ("admin-addr", "127.0.0.1:9091");
-const PPROF: (&str, &str) = ("pprof-addr", "localhost:6060");
-
-/// The addresses, but for that of TLS, which has no default.
+/// The addresses, except for that of TLS, which has no default.
 #[derive(Debug)]
-pub(super) struct Addresses {
+pub(super) struct ListenAddresses {
     pub(super) http: Address,
     pub(super) grpc: Option<Address>,
     pub(super) admin: Option<Address>,
@@ -24,28 +19,28 @@ pub(super) struct Addresses {
     pub(super) moved_by_port: Vec<&'static str>,
 }
 
-impl Addresses {
+impl ListenAddresses {
     pub(super) fn read(args: &Args) -> Result<Self, ConfigError> {
         let port: Option<u16> =
             args.port.as_ref().map(|port| number("port", port, &(0..=u16::MAX.into()))).transpose()?;
         // The other ports follow to where nothing else can be.
         let elsewhere = port.map(|_| 0);
         let mut moved_by_port = Vec::new();
-        let mut read = |typed: &Option<String>, (flag, default): (&'static str, &str), port: Option<u16>| {
+        let mut read = |typed: &Option<String>, flag: &'static str, port: Option<u16>| {
             if let Some(typed) = typed {
                 return optional_address(flag, typed);
             }
             moved_by_port.push(flag);
-            Ok(Some(match (address(flag, default)?, port) {
+            Ok(Some(match (address(flag, usual_address(flag))?, port) {
                 (Address::Tcp(default), Some(port)) => Address::Tcp((default.ip(), port).into()),
                 (default, _) => default,
             }))
         };
         Ok(Self {
-            http: read(&args.addr, HTTP, port)?.ok_or_else(|| refused("addr", "", "ip:port or :port"))?,
-            grpc: read(&args.grpc_addr, GRPC, elsewhere)?,
-            admin: read(&args.admin_addr, ADMIN, elsewhere)?,
-            pprof: read(&args.pprof_addr, PPROF, elsewhere)?,
+            http: read(&args.addr, "addr", port)?.ok_or_else(|| refused("addr", "", "ip:port or :port"))?,
+            grpc: read(&args.grpc_addr, "grpc-addr", elsewhere)?,
+            admin: read(&args.admin_addr, "admin-addr", elsewhere)?,
+            pprof: read(&args.pprof_addr, "pprof-addr", elsewhere)?,
             moved_by_port,
         })
     }

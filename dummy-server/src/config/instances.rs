@@ -5,8 +5,8 @@ use std::{collections::HashSet, ops::RangeInclusive};
 use transport::Address;
 
 use super::{
-    Addresses, ConfigError,
-    typed::{instance, number, refused},
+    ConfigError, ListenAddresses,
+    typed::{because, instance, number, refused},
 };
 use crate::{
     args::Args,
@@ -86,7 +86,7 @@ fn is_of_name(c: char) -> bool {
 /// Refuses addresses from which on there are not enough ports, and those whose rows meet.
 pub(super) fn check_ports(
     instances: &Instances,
-    addresses: &Addresses,
+    addresses: &ListenAddresses,
     tls: Option<&Tls>,
     moved: bool,
 ) -> Result<(), ConfigError> {
@@ -178,10 +178,6 @@ impl Row {
     }
 }
 
-fn because(ConfigError(refusal): ConfigError, reason: String) -> ConfigError {
-    ConfigError(refusal.because(reason))
-}
-
 #[cfg(test)]
 mod tests {
     use crate::settings::Config;
@@ -209,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_no_part_of_a_path_or_the_same_are_refused() {
+    fn names_that_cannot_be_part_of_a_path_or_are_the_same_are_refused() {
         let many: Vec<_> = (0..65).map(|number| number.to_string()).collect();
         for list in ["a,a", "a,", ",", "a/b,c", "a,b c", "..,a", "ä,b", &many.join(","), &"x".repeat(257)] {
             let said = refused(&[&format!("--instance-names={list}")]);

@@ -13,7 +13,7 @@ use tracing::Level;
 use transport::Address;
 
 use self::{
-    addresses::Addresses,
+    addresses::ListenAddresses,
     typed::{
         access_log, admin_token, behaviour, duration, ledger_push, log_format, log_level, number, refused,
         size, switch, unless_zero, workers,
@@ -114,7 +114,7 @@ impl TryFrom<Args> for Config {
 impl Config {
     fn read(args: Args) -> Result<Self, ConfigError> {
         let access_log = access_log(&args)?;
-        let addresses = Addresses::read(&args)?;
+        let addresses = ListenAddresses::read(&args)?;
         let tls = tls::parse(&args)?;
         let (instance, instances) = instances::parse(&args)?;
         instances::check_ports(&instances, &addresses, tls.as_ref(), args.port.is_some())?;

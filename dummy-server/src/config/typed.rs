@@ -27,6 +27,10 @@ pub(super) fn refused(flag: &'static str, value: &str, accepted: impl Into<Strin
     ConfigError(Refusal::of_value(flag, value, accepted, example(flag)))
 }
 
+pub(super) fn because(ConfigError(refusal): ConfigError, reason: String) -> ConfigError {
+    ConfigError(refusal.because(reason))
+}
+
 pub(super) fn address(flag: &'static str, text: &str) -> Result<Address, ConfigError> {
     text.parse().map_err(|_| {
         refused(flag, text, "ip:port, [ip6]:port, name:port, :port for all interfaces, or unix:/path")
@@ -87,10 +91,7 @@ pub(super) fn switch(flag: &'static str, text: &str) -> Result<bool, ConfigError
 pub(super) fn behaviour(typed: &str) -> Result<String, ConfigError> {
     match Behaviour::parse(typed) {
         Ok(behaviour) => Ok(behaviour.to_string()),
-        Err(bad) => {
-            let ConfigError(refusal) = refused("behaviour", typed, bad.accepted);
-            Err(ConfigError(refusal.because(bad.error)))
-        }
+        Err(bad) => Err(because(refused("behaviour", typed, bad.accepted), bad.error)),
     }
 }
 
@@ -136,8 +137,8 @@ pub(super) fn admin_token(typed: Option<Secret>, file: &str) -> Result<Option<Se
         }
         (None, path) => {
             let unread = |error: io::Error| {
-                let ConfigError(refusal) = refused("admin-token-file", path, "the path of a readable file");
-                ConfigError(refusal.because(error.to_string()))
+                let refusal = refused("admin-token-file", path, "the path of a readable file");
+                because(refusal, error.to_string())
             };
             let text = runtime::files::read(path.as_ref(), MAX_TOKEN_FILE).map_err(unread)?;
             let text = String::from_utf8(text).map_err(|_| unread(io::ErrorKind::InvalidData.into()))?;

@@ -36,7 +36,7 @@ pub(super) struct Established {
     pub(super) http2: Option<bool>,
 }
 
-/// Takes what comes before HTTP. None when that has failed, or when the connection was told to end.
+/// Takes what comes before HTTP. None when that has failed, or when the connection was ordered to end.
 pub(super) async fn perform(
     port: Port,
     resources: &Resources,
@@ -63,7 +63,7 @@ pub(super) async fn perform(
 
 /// Why there is no header that can be used.
 enum Unproxied {
-    /// The connection was told to end.
+    /// The connection was ordered to end.
     Told,
     /// It has ended, or has broken.
     Ended,
@@ -106,7 +106,7 @@ async fn proxy_header(
         Err(refused) => refused,
     };
     let (error, reason): (ProxyError, &dyn Display) = match &refused {
-        // A client that comes and goes without a word, or is told to go by the drain, has done nothing wrong.
+        // A client that comes and goes without a word, or is closed by the drain, has done nothing wrong.
         Unproxied::Ended if bytes.is_empty() => return None,
         Unproxied::Told if socket.lifecycle.order() != Order::Close || bytes.is_empty() && !required => {
             return None;

@@ -37,7 +37,7 @@ pub(crate) async fn serve(port: Port, resources: Rc<Resources>, socket: Rc<Share
 }
 
 /// Reads until it is clear whether the connection begins with the HTTP/2 preface; `first` was read already. None
-/// when it ended, or was told to, before that.
+/// when it ended, or was ordered to, before that.
 async fn sniff(
     mut first: Vec<u8>,
     resources: &Resources,

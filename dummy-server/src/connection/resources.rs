@@ -26,7 +26,7 @@ pub(crate) struct Resources {
     /// What was logged of connections that did not come to HTTP.
     pub(super) refusals: Refusals,
     /// Heads of requests, which are looked at and forgotten.
-    pub(super) http1_head: Reusable<http1::request::Head>,
+    pub(super) http1_head: Reusable<http1::request::RequestHead>,
     pub(super) http2_head: Reusable<http2::Head>,
 }
 

@@ -20,7 +20,7 @@ use crate::{
     buffers::MOST_READ, cut::Cut, endpoints::websocket::Carrier, lifecycle::Lifecycle, settings::Limits,
 };
 
-/// After the last reply, how long input that was not read is thrown away, so that it does not make the
+/// After the last reply, how long input that was not read is discarded, so that it does not make the
 /// kernel reset the connection and destroy the reply.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -28,7 +28,7 @@ const LINGER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct SharedSocket {
     pub(super) stream: RefCell<Stream>,
-    /// Bytes in one system call at most, but for the first slice.
+    /// Bytes in one system call at most, except for the first slice.
     largest_write: usize,
     /// What is known of the connection beside its socket.
     pub(crate) lifecycle: Rc<Lifecycle>,
@@ -62,25 +62,25 @@ impl SharedSocket {
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum CloseReason {
     /// All was said.
     Complete,
     /// The same, to a peer that broke a rule or a limit and may still be sending.
     Refused,
     /// There is no more talking to the peer.
     Abandoned,
-    /// As was asked for; what is no TCP RST is a FIN, without a word of any protocol.
+    /// As was asked for; all but a TCP RST is a FIN, without a word of any protocol.
     Cut(Cut),
 }
 
 /// Ends a connection of which the output was written as far as it could be.
-pub(super) async fn end(socket: &Rc<SharedSocket>, ending: Ending) {
+pub(super) async fn end(socket: &Rc<SharedSocket>, ending: CloseReason) {
     match ending {
-        Ending::Complete => linger(socket, false).await,
-        Ending::Refused => linger(socket, true).await,
-        Ending::Abandoned => {}
-        Ending::Cut(Cut::Reset) => reset(socket).await,
-        Ending::Cut(_) => cut_off(socket).await,
+        CloseReason::Complete => linger(socket, false).await,
+        CloseReason::Refused => linger(socket, true).await,
+        CloseReason::Abandoned => {}
+        CloseReason::Cut(Cut::Reset) => reset(socket).await,
+        CloseReason::Cut(_) => cut_off(socket).await,
     }
 }
 
@@ -164,7 +164,7 @@ async fn read_on(mut wire: ByteStream, sending: bool) {
     let _ = tokio::time::timeout(LINGER, read).await;
 }
 
-/// Ends TLS as it wants to be ended, if the peer takes that immediately: it can tell the end from an attack then. Not
+/// Ends TLS as it wants to be ended, if the peer takes that immediately: it can then distinguish the end from an attack. Not
 /// for a reply that was cut short, which must not look whole.
 pub(super) async fn send_close_notify(socket: &SharedSocket) {
     if socket.lifecycle.peer.is_tls() {
@@ -224,14 +224,7 @@ impl AsyncRead for ByteStream {
 
 impl AsyncWrite for ByteStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.socket.stream.borrow_mut()).poll_write(cx, data);
-        if written.is_pending() {
-            // Nothing more may be read until there is room.
-            self.socket.lifecycle.patience.listens(false);
-        }
-        let count = ready!(written)?;
-        self.socket.lifecycle.sent(count);
-        Poll::Ready(Ok(count))
+        self.poll_write_vectored(cx, &[io::IoSlice::new(data)])
     }
 
     fn poll_write_vectored(
@@ -242,6 +235,7 @@ impl AsyncWrite for ByteStream {
         let mut stream = self.socket.stream.borrow_mut();
         let written = Pin::new(&mut *stream).poll_write_vectored(cx, slices);
         if written.is_pending() {
+            // Nothing more may be read until there is room.
             self.socket.lifecycle.patience.listens(false);
         }
         let count = ready!(written)?;

@@ -1,4 +1,4 @@
-//! The JSON echo of a request: what `/` and every path that is no endpoint answer with, and the frame of
+//! The JSON echo of a request: what `/` and every path that is not an endpoint answer with, and the frame of
 //! what other endpoints say.
 
 use std::{
@@ -44,9 +44,9 @@ pub(super) struct Echo {
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tls: Option<prelude::Tls>,
+    tls: Option<prelude::EchoedTls>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    proxy_protocol: Option<prelude::ProxyProtocol>,
+    proxy_protocol: Option<prelude::EchoedProxyHeader>,
     source_addr: String,
     destination_addr: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +68,7 @@ pub(super) struct Echo {
     hold: Option<Hold>,
 }
 
-/// Fixed figures in the manner of an LLM's reply, for gateways that count tokens.
+/// Fixed figures like those of an LLM's reply, for gateways that count tokens.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Usage {
     prompt_tokens: u32,
@@ -118,10 +118,10 @@ impl Echo {
             headers_list: head.fields().map(|(name, value)| (text(name), text(value))).collect(),
             content_type: text(head.fields.get("content-type").unwrap_or_default()),
             usage: Some(USAGE),
-            tls: prelude.and_then(|prelude| prelude.tls.as_ref()).map(prelude::Tls::from),
+            tls: prelude.and_then(|prelude| prelude.tls.as_ref()).map(prelude::EchoedTls::from),
             proxy_protocol: prelude
                 .and_then(|prelude| prelude.proxied.as_deref())
-                .map(prelude::ProxyProtocol::from),
+                .map(prelude::EchoedProxyHeader::from),
             source_addr: source.unwrap_or_default(),
             destination_addr: destination.unwrap_or_default(),
             hold: Some(Hold::new(&context.budget)),

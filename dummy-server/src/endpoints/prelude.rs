@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 use transport::{
-    proxy_protocol::{Command, Header, Tlv, Value, Version},
+    proxy_protocol::{Command, Header, HeaderVersion, Tlv, Value},
     tls::Facts,
 };
 
 /// What a handshake has agreed on.
 #[derive(Debug, Serialize)]
-pub(super) struct Tls {
+pub(super) struct EchoedTls {
     version: &'static str,
     alpn: Option<String>,
     sni: Option<String>,
@@ -18,7 +18,7 @@ pub(super) struct Tls {
     client_fingerprint: Option<String>,
 }
 
-impl From<&Facts> for Tls {
+impl From<&Facts> for EchoedTls {
     fn from(facts: &Facts) -> Self {
         let client = facts.client.clone();
         let (client_subject, client_fingerprint) =
@@ -36,7 +36,7 @@ impl From<&Facts> for Tls {
 }
 /// What a proxy has said of the connection.
 #[derive(Debug, Serialize)]
-pub(super) struct ProxyProtocol {
+pub(super) struct EchoedProxyHeader {
     version: u8,
     command: &'static str,
     source: Option<String>,
@@ -55,7 +55,7 @@ struct Said {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum SaidValue {
-    /// As it is, or in hexadecimal digits after `0x` when it is no text that can be shown.
+    /// As it is, or in hexadecimal digits after `0x` when it is not text that can be shown.
     Text(String),
     /// Of the client's TLS.
     Ssl {
@@ -67,7 +67,7 @@ enum SaidValue {
     },
 }
 
-impl From<&Header> for ProxyProtocol {
+impl From<&Header> for EchoedProxyHeader {
     fn from(header: &Header) -> Self {
         let (source, destination) = header
             .endpoints
@@ -76,8 +76,8 @@ impl From<&Header> for ProxyProtocol {
             .unzip();
         Self {
             version: match header.version {
-                Version::V1 => 1,
-                Version::V2 => 2,
+                HeaderVersion::V1 => 1,
+                HeaderVersion::V2 => 2,
             },
             command: match header.command {
                 Command::Local => "LOCAL",

@@ -8,7 +8,7 @@ use contract::{field, pattern, timing::Timing};
 use http::StatusCode;
 use wire::{Fields, Name};
 
-use super::{Exchange, flight::Flight, sampled::Kept};
+use super::{Exchange, flight::Flight, sampled::SentFields};
 use crate::{
     behaviour::{Directives, Framing},
     clock::now_ns,
@@ -178,7 +178,7 @@ impl Finished {
     /// Writes the fields: those of the reply, and what every reply carries.
     pub(crate) fn write_fields(&self, out: &mut impl FieldWriter) {
         self.write_to(out);
-        // Behind all that is the same as in the last reply: who reads both looks at the rest alone.
+        // Behind all that is the same as in the last reply: a client that reads both looks at the rest alone.
         if let Some(sighting) = self.flight.sighting() {
             sighting.tell(|text| {
                 out.varying_known(&SEEN, text);
@@ -193,7 +193,7 @@ impl Finished {
     #[cold]
     fn keep(&self, sighting: &Sighting, seen: &[u8]) {
         sighting.keep_reply(|run| {
-            let mut kept = Kept::of(run);
+            let mut kept = SentFields::of(run);
             self.write_to(&mut kept);
             kept.varying_known(&SEEN, seen);
             kept.into_head(self.status)

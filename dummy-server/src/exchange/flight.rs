@@ -24,7 +24,7 @@ pub(crate) struct Flight {
     sent: u64,
     /// What few requests have.
     extras: Option<Box<Extras>>,
-    /// What the ledger is told of it, if it has a token.
+    /// What the ledger learns of it, if it has a token.
     sighting: Option<Sighting>,
     /// Its line in the access log, if it gets one.
     line: Option<Box<Open>>,
@@ -73,7 +73,7 @@ impl Flight {
         self.sighting = Some(sighting);
     }
 
-    /// What the ledger is told of it, if it has a token.
+    /// What the ledger learns of it, if it has a token.
     #[inline]
     pub(super) fn sighting(&self) -> Option<&Sighting> {
         self.sighting.as_ref()
@@ -131,7 +131,7 @@ impl Flight {
         }
     }
 
-    /// The reply does not fit where its head went: its end has a time of its own.
+    /// The reply does not fit where its head went: its end has its own time.
     pub(crate) fn goes_on(&mut self) {
         self.goes_on = true;
     }

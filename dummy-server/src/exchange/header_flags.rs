@@ -81,7 +81,7 @@ mod tests {
     const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
-    fn valid_traceparents_are_told_from_invalid_ones() {
+    fn valid_traceparents_are_distinguished_from_invalid_ones() {
         for valid in [
             VALID,
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-ff",

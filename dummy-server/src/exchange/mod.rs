@@ -27,7 +27,7 @@ use crate::{
     clock::Clock,
     context::ServerContext,
     cors, endpoints,
-    grpc::Services,
+    grpc_services::Services,
     ledger::{CameOn, Ledger},
     lifecycle::Lifecycle,
     message::{
@@ -35,7 +35,7 @@ use crate::{
         reply::{Answer, Reply},
         upload::Upload,
     },
-    router::{self, BadRoute, Known, Route},
+    router::{self, BadRoute, KnownTargets, Route},
     settings::Port,
     stats::Endpoint,
 };
@@ -51,13 +51,13 @@ pub(crate) struct Exchange {
     index: usize,
     grpc: Services,
     /// Where targets led that come again.
-    routes: RefCell<Known>,
+    routes: RefCell<KnownTargets>,
     clock: RefCell<Clock>,
     timing: RefCell<TimingWriter>,
     access_log: Option<Rc<Log>>,
     ledger: Rc<Ledger>,
     /// What requests share that ask for a behaviour.
-    behaviour: Arc<behaviour::Shared>,
+    behaviour: Arc<behaviour::BehaviourState>,
     /// This worker's copy of what the server does by default, and which one it is.
     default_behaviour: RefCell<Option<Rc<Behaviour>>>,
     generation: Cell<u64>,
@@ -69,7 +69,7 @@ impl Exchange {
         index: usize,
         access_log: Option<Rc<Log>>,
         ledger: Rc<Ledger>,
-        behaviour: Arc<behaviour::Shared>,
+        behaviour: Arc<behaviour::BehaviourState>,
     ) -> Rc<Self> {
         Rc::new(Self {
             grpc: Services::new(&context.config, &context.shutdown),
@@ -94,7 +94,7 @@ impl Exchange {
             return None;
         }
         if self.generation.replace(generation) != generation {
-            // A copy of its own: no count is shared between workers.
+            // Its own copy: no count is shared between workers.
             let default = self.behaviour.default().map(|default| Rc::new((*default).clone()));
             *self.default_behaviour.borrow_mut() = default;
         }
@@ -122,7 +122,7 @@ pub(crate) fn handle_request(
 ) -> (Pending, Answer) {
     #[cfg(test)]
     crate::tests::do_harm(head.target);
-    let asks_for_call = cors::is_preflight(head) && crate::grpc::is_asked_by_preflight(head);
+    let asks_for_call = cors::is_preflight(head) && crate::grpc_services::is_asked_by_preflight(head);
     let (endpoint, way, in_query) = if is_call(head) && !asks_for_call {
         (Endpoint::Grpc, Way::Call, false)
     } else {
@@ -157,7 +157,7 @@ fn allowed_preflight(exchange: &Exchange, head: &Head<'_>, endpoint: Endpoint) -
     if !cors::is_preflight(head) {
         return None;
     }
-    if crate::grpc::is_asked_by_preflight(head) {
+    if crate::grpc_services::is_asked_by_preflight(head) {
         return Some(Endpoint::Grpc);
     }
     // A field of the request to come would ask for it.
@@ -215,7 +215,7 @@ fn ask(exchange: &Rc<Exchange>, head: &Head<'_>, upload: Upload, way: Way) -> An
     let route = match way {
         Way::Call => {
             upload.unhurried();
-            return crate::grpc::dispatch_call(&exchange.grpc, &exchange.context, head, upload);
+            return crate::grpc_services::dispatch_call(&exchange.grpc, &exchange.context, head, upload);
         }
         Way::Preflight => return message::after(upload, cors::preflight(head)),
         Way::Endpoint(route) => route,
@@ -343,10 +343,10 @@ fn acceptable(head: &Head<'_>, route: Result<Route, BadRoute>) -> Result<Route, 
     route
 }
 
-/// Whether it is a gRPC call, on whatever port. On that for calls all else is one that is refused, but for the question what was seen of
-/// a verified run: a client that has sent calls there knows no other port.
+/// Whether it is a gRPC call, on whatever port. On the port for calls everything counts as one, and is refused if it is not,
+/// except the question what was seen of a verified run: a client that has sent calls there knows no other port.
 fn is_call(head: &Head<'_>) -> bool {
-    let grpc = |content_type| crate::grpc::is_call(content_type, head.protocol);
+    let grpc = |content_type| crate::grpc_services::is_call(content_type, head.protocol);
     let asks_for_ledger = || head.method == b"GET" && head.path_and_query().starts_with(b"/ledger?");
     head.port == Port::Grpc && !asks_for_ledger()
         || head.method == b"POST" && head.fields.get("content-type").is_some_and(grpc)

@@ -32,12 +32,12 @@ pub(super) fn request(run: u32, connection: u64, head: &Head<'_>) -> Sample {
 
 /// Fields of a reply, kept as they are written; those that concern its connection alone are not among them.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct SentFields {
     run: u32,
     fields: KeptFields,
 }
 
-impl Kept {
+impl SentFields {
     pub(super) fn of(run: u32) -> Self {
         Self { run, fields: KeptFields::default() }
     }
@@ -47,7 +47,7 @@ impl Kept {
     }
 }
 
-impl FieldWriter for Kept {
+impl FieldWriter for SentFields {
     fn constants(&mut self, fixed: Fixed, instance: &str) {
         for (name, value) in fixed {
             self.varying(name, value.as_bytes());

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     hash::{BuildHasher as _, RandomState},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::Ledger;
+use crate::lock::lock;
 
 /// How long a worker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -24,13 +25,13 @@ const MAX_ASKED: usize = 256;
 
 /// Asks a worker what it has seen.
 #[derive(Debug)]
-pub(crate) struct Question {
+pub(crate) struct LedgerQuery {
     run: u32,
     load: u8,
     /// Whose exchanges are asked for, in order.
     numbers: Vec<u64>,
     /// None if it has seen nothing.
-    answer: oneshot::Sender<Option<Seen>>,
+    answer: oneshot::Sender<Option<LoadSightings>>,
 }
 
 /// A worker was too busy to answer.
@@ -39,16 +40,16 @@ pub(crate) struct Question {
 pub(crate) struct Unanswered(usize);
 
 /// What a worker has seen of a load of a run.
-pub(super) type Seen = (Statement, Pages);
+pub(super) type LoadSightings = (Statement, Pages);
 
 /// The way to all workers of a server, and what those have left that ended.
 #[derive(Debug)]
 pub(crate) struct Aggregator {
-    workers: Vec<mpsc::Sender<Question>>,
+    workers: Vec<mpsc::Sender<LedgerQuery>>,
     /// One answer is put together at a time: each copies what all workers have seen.
     permit: Semaphore,
     /// By worker.
-    left: Mutex<Vec<(usize, Seen)>>,
+    left: Mutex<Vec<(usize, LoadSightings)>>,
     /// Loads of which those had seen something that they no longer had room for.
     evicted: Mutex<BTreeSet<(u32, u8)>>,
     instance: String,
@@ -56,11 +57,11 @@ pub(crate) struct Aggregator {
 }
 
 impl Aggregator {
-    /// Of the server with this name and so many workers, with what each of them takes its questions from.
+    /// Of the server with this name and this number of workers, with the queue that each of them takes its questions from.
     pub(crate) fn new(
         instance: &str,
         workers: usize,
-    ) -> (Self, impl Iterator<Item = mpsc::Receiver<Question>> + use<>) {
+    ) -> (Self, impl Iterator<Item = mpsc::Receiver<LedgerQuery>> + use<>) {
         let (workers, questions): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(QUESTIONS)).unzip();
         // Drawn from what the process draws for its hash tables.
         let epoch = RandomState::new().hash_one(std::process::id()) as u32;
@@ -78,10 +79,6 @@ impl Aggregator {
         )
     }
 
-    fn left(&self) -> MutexGuard<'_, Vec<(usize, Seen)>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// About how many bytes those have left that ended: pages, heads, and what is noted of single requests.
     pub(crate) fn left_size(&self) -> usize {
         let size = |statement: &Statement| {
@@ -94,12 +91,12 @@ impl Aggregator {
                 + size_of_val(&uploads.examples[..]);
             heads + notes
         };
-        self.left().iter().map(|(_, (statement, pages))| pages.bytes() + size(statement)).sum()
+        lock(&self.left).iter().map(|(_, (statement, pages))| pages.bytes() + size(statement)).sum()
     }
 
-    /// Keeps of what was left how much it was, and nothing else: it is told as forgotten.
+    /// Keeps of what was left how much it was, and nothing else: it is reported as forgotten.
     pub(crate) fn forget(&self) {
-        for (_, (statement, pages)) in &mut *self.left() {
+        for (_, (statement, pages)) in &mut *lock(&self.left) {
             let forgotten = statement.forgotten.saturating_add(statement.sightings);
             let Statement { run, load, version, .. } = *statement;
             *statement = Statement { version, run, load, forgotten, ..Statement::default() };
@@ -120,7 +117,7 @@ impl Aggregator {
         if by_several.is_empty() {
             return Ok(statement);
         }
-        // Once more, with what became of each before another worker saw it.
+        // Once more, with how each had ended before another worker saw it.
         let numbers: Vec<u64> = by_several.into_iter().take(MAX_ASKED).collect();
         Ok(self.together(run, load, &numbers).await?.0)
     }
@@ -129,7 +126,7 @@ impl Aggregator {
     /// nobody asks for, are none.
     pub(crate) fn left_of(&self) -> Vec<(u32, u8)> {
         let mut loads = Vec::new();
-        for (_, (statement, _)) in self.left().iter().rev() {
+        for (_, (statement, _)) in lock(&self.left).iter().rev() {
             let load = (statement.run, statement.load);
             if load.1 < FIRST_CANARY && !loads.contains(&load) {
                 loads.push(load);
@@ -141,14 +138,14 @@ impl Aggregator {
     /// What all workers together have left of a load of a run: all that was seen, once all have ended.
     pub(crate) fn left_statement(&self, run: u32, load: u8) -> Statement {
         let (mut all, mut pages) = (self.nothing(run, load), Pages::default());
-        for (_, (statement, others)) in &*self.left() {
+        for (_, (statement, others)) in &*lock(&self.left) {
             if (statement.run, statement.load) == (run, load) {
                 all.merge(&mut pages, statement, others);
             }
         }
         all.forgotten += pages.left_out();
         all.pages = Packed::of(&pages);
-        let evicted = self.evicted.lock().unwrap_or_else(PoisonError::into_inner);
+        let evicted = lock(&self.evicted);
         let loads = self.left_of().into_iter().chain(evicted.iter().copied());
         let loads: BTreeSet<u8> = loads.filter(|of| of.0 == run).map(|(_, load)| load).collect();
         all.loads = loads.into_iter().collect();
@@ -172,9 +169,9 @@ impl Aggregator {
         load: u8,
         numbers: &[u64],
     ) -> Result<(Statement, BTreeSet<u64>), Unanswered> {
-        let ask = |worker: &mpsc::Sender<Question>| {
+        let ask = |worker: &mpsc::Sender<LedgerQuery>| {
             let (answer, answered) = oneshot::channel();
-            let _ = worker.try_send(Question { run, load, numbers: numbers.to_vec(), answer });
+            let _ = worker.try_send(LedgerQuery { run, load, numbers: numbers.to_vec(), answer });
             answered
         };
         let asked = self.workers.iter().enumerate().filter(|(_, worker)| !worker.is_closed());
@@ -197,7 +194,7 @@ impl Aggregator {
                 by_several.extend(all.merge(&mut pages, &statement, &others));
             }
         }
-        for (worker, (statement, others)) in &*self.left() {
+        for (worker, (statement, others)) in &*lock(&self.left) {
             if (statement.run, statement.load) == (run, load) && !answered.contains(worker) {
                 by_several.extend(all.merge(&mut pages, statement, others));
             }
@@ -217,20 +214,20 @@ impl Ledger {
             statement.cut_by_server += std::mem::take(&mut statement.open);
             (worker, (statement, pages))
         });
-        aggregator.left().extend(seen);
-        let mut evicted = aggregator.evicted.lock().unwrap_or_else(PoisonError::into_inner);
+        lock(&aggregator.left).extend(seen);
+        let mut evicted = lock(&aggregator.evicted);
         evicted.extend(self.evicted.borrow().iter().map(|(load, _)| *load));
     }
 
     /// Answers until nobody can ask any more.
-    pub(crate) async fn answer(&self, mut questions: mpsc::Receiver<Question>) {
-        while let Some(Question { run, load, numbers, answer }) = questions.recv().await {
+    pub(crate) async fn answer(&self, mut questions: mpsc::Receiver<LedgerQuery>) {
+        while let Some(LedgerQuery { run, load, numbers, answer }) = questions.recv().await {
             // Who asked may have gone.
             let _ = answer.send(self.statement(run, load, &numbers));
         }
     }
 
-    pub(super) fn statement(&self, run: u32, load: u8, numbers: &[u64]) -> Option<Seen> {
+    pub(super) fn statement(&self, run: u32, load: u8, numbers: &[u64]) -> Option<LoadSightings> {
         let books = self.books.borrow();
         let Some(book) = books.iter().find(|book| book.is_of(run, load)) else {
             let evicted = self.evicted.borrow();

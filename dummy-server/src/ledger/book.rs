@@ -131,8 +131,8 @@ impl Book {
         self.counts.run == run && self.counts.load == load
     }
 
-    /// A request has come: whether it is a first attempt that comes for the first time, as nearly all do, in a page that is there.
-    /// Otherwise [`Self::saw`] has to be told.
+    /// A request has arrived: whether it is a first attempt that arrives for the first time, as nearly all are, in a page that is there.
+    /// Otherwise call [`Self::saw`].
     #[inline]
     pub(super) fn saw_new(&mut self, id: Id) -> bool {
         let is_new = id.attempt == 0
@@ -143,7 +143,7 @@ impl Book {
         is_new
     }
 
-    /// A request has come; how often it has by now, and what kind of repeat that is.
+    /// A request has arrived; how often it has by now, and what kind of repeat that is.
     ///
     /// It grows by no more than `room` KiB; what does not fit is counted as forgotten.
     pub(super) fn saw(&mut self, past: &Past, ring: &Ring, room: usize) -> (u8, Option<Repeat>) {
@@ -230,7 +230,7 @@ impl Book {
     }
 
     /// A request has ended: whether it was a first attempt that was seen once and answered, as nearly all are. Otherwise
-    /// [`Self::ended`] has to be told.
+    /// call [`Self::ended`].
     #[inline]
     pub(super) fn answered(&mut self, past: &Past) -> bool {
         let is_usual = past.id.attempt == 0
@@ -267,7 +267,7 @@ impl Book {
         }
         if attempt == 0 {
             let (before, noted) = self.pages.set(number, state);
-            // One of several sightings that went well is enough, and a refusal is no sighting.
+            // One of several sightings that went well is enough, and a refusal is not a sighting.
             if before > State::OPEN && before > state {
                 self.pages.set(number, before);
             }

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_that_steps_back_tells_nothing_of_requests_under_way_and_is_compared_again() {
+    fn a_wall_clock_that_steps_back_says_nothing_of_requests_under_way_and_is_compared_again() {
         let clock = SharedClock::new();
         let now = now_ns();
         assert!(clock.instants(now, now - 1).is_none());

@@ -1,4 +1,4 @@
-//! Which requests of verified runs this server has seen, and what became of their replies: see [`contract::ledger`].
+//! Which requests of verified runs this server has seen, and how their replies ended: see [`contract::ledger`].
 //!
 //! Each worker owns a [`Ledger`], which shares nothing. A request without a token costs nothing here. Who wants to know asks
 //! the [`Aggregator`], which asks all workers. Nothing here reads a field or knows a protocol.
@@ -23,7 +23,7 @@ use contract::{
 };
 
 pub(crate) use self::{
-    aggregator::{Aggregator, Question},
+    aggregator::{Aggregator, LedgerQuery},
     noted::Noted,
     uploads::UploadWatch,
 };
@@ -70,7 +70,7 @@ pub(crate) struct Ledger {
     texts: RefCell<SeenWriter>,
     /// Memory for what is known of the next ones: nearly each request of a verified run needs some, and gives it back soon.
     #[expect(clippy::vec_box, reason = "each is moved to a request without being copied")]
-    spare: RefCell<Vec<Box<Known>>>,
+    spare: RefCell<Vec<Box<TrackedRequest>>>,
 }
 
 /// The connection that a request came on.
@@ -86,12 +86,12 @@ pub(crate) struct CameOn<'a> {
 pub(crate) struct Sighting {
     ledger: Rc<Ledger>,
     /// Until it is dropped.
-    known: Option<Box<Known>>,
+    known: Option<Box<TrackedRequest>>,
 }
 
 /// What is known of a request so far.
 #[derive(Debug)]
-struct Known {
+struct TrackedRequest {
     past: Past,
     /// The book that it is noted in.
     book: u64,
@@ -137,7 +137,7 @@ impl Ledger {
         self.tokens.borrow_mut().read(token)
     }
 
-    /// A head with this token was read, or a message, which has no head to be sampled: it came on no connection of its own.
+    /// A head with this token was read, or a message, which has no head to be sampled: it did not have its own connection.
     #[inline]
     pub(crate) fn saw(
         self: &Rc<Self>,
@@ -265,12 +265,12 @@ impl Ledger {
 
 impl Sighting {
     #[inline]
-    fn known(&self) -> &Known {
+    fn known(&self) -> &TrackedRequest {
         self.known.as_deref().expect("it is there until it is dropped")
     }
 
     #[inline]
-    fn known_mut(&mut self) -> &mut Known {
+    fn known_mut(&mut self) -> &mut TrackedRequest {
         self.known.as_deref_mut().expect("it is there until it is dropped")
     }
 
@@ -308,7 +308,7 @@ impl Sighting {
         }
     }
 
-    /// Tells what its reply says of it.
+    /// Passes on what its reply says of it.
     #[inline]
     pub(crate) fn tell(&self, told: impl FnOnce(&[u8])) {
         let Past { id, sighting, received_ns, replied_ns, .. } = self.known().past;
@@ -389,7 +389,7 @@ impl Drop for Sighting {
     }
 }
 
-impl Default for Known {
+impl Default for TrackedRequest {
     /// Of no request yet.
     fn default() -> Self {
         let nobody = Id { run: 0, load: 0, number: 0, attempt: 0 };
@@ -467,7 +467,7 @@ mod tests {
     #[test]
     fn books_hold_no_more_than_their_limit_whatever_numbers_and_runs_are_sent() {
         let ledger = Ledger::new("one", 7, 1024);
-        // All runs begin while there is room, and then grow in turn, each number in a page of its own.
+        // All runs begin while there is room, and then grow in turn, each number in its own page.
         for number in 0..1500 {
             for run in 0..MAX_BOOKS as u32 {
                 drop(see(&ledger, run, number * NUMBERS_PER_PAGE, 0));
@@ -509,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_is_counted_by_what_became_of_the_sighting_before_it() {
+    fn a_repeat_is_counted_by_how_the_sighting_before_it_ended() {
         let ledger = Ledger::new("one", 7, 1024);
         let end = |status: u16, refused: bool| {
             let mut sighting = see(&ledger, 9, u64::from(status), 0);
@@ -535,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_sighting_is_no_repeat_whichever_of_several_at_the_same_time_it_was() {
+    fn a_refused_sighting_is_not_a_repeat_whichever_of_several_at_the_same_time_it_was() {
         let refuse = |mut sighting: Sighting| sighting.cut(Cut::GoAway(0), true);
         let serve = |mut sighting: Sighting| {
             sighting.replied(200, 2);
@@ -556,7 +556,7 @@ mod tests {
             let (first, second) = both(3);
             refuse(second);
             refuse(first);
-            // After both were refused, it is sent again and refused once more, and then served.
+            // After both were refused, it is retried and refused again, and then served.
             refuse(see(&ledger, 9, 3, attempt));
             serve(see(&ledger, 9, 3, attempt));
             let (statement, pages) = ledger.statement(9, 0, &[]).unwrap();

@@ -18,12 +18,12 @@ const METHOD: &[u8] = b"MESSAGE";
 pub(crate) struct Noted {
     /// The last one is that of the echo that is being made, if it has a token.
     sightings: Vec<(Sighting, usize)>,
-    /// How many have come.
+    /// How many have arrived.
     count: u64,
 }
 
 impl Noted {
-    /// A message with this token and of this length has come: its place among those, counted from 1.
+    /// A message with this token and of this length has arrived: its place among those, counted from 1.
     pub(crate) fn saw(&mut self, id: Id, length: usize, ledger: &Rc<Ledger>) -> u64 {
         let now = now_ns();
         let mut sighting = ledger.saw(id, METHOD, now, None);

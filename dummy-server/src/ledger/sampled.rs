@@ -4,7 +4,7 @@ use std::{cell::OnceCell, rc::Rc};
 
 use contract::ledger::{KeptFields, ReplyHead, RequestHead, Sample};
 
-/// The trailers of a request, once its body has come whole: that may be when its reply has ended.
+/// The trailers of a request, once its body has arrived completely: that may be when its reply has ended.
 pub(super) type Trailers = Rc<OnceCell<KeptFields>>;
 
 #[derive(Debug)]

@@ -53,7 +53,7 @@ impl Sighting {
 }
 
 impl UploadWatch {
-    /// More of it has come.
+    /// More of it has arrived.
     #[inline]
     pub(crate) fn came(&mut self, data: &[u8]) {
         self.has_content |= !data.is_empty();
@@ -62,7 +62,7 @@ impl UploadWatch {
         }
     }
 
-    /// Its trailers have come.
+    /// Its trailers have arrived.
     pub(crate) fn trailers<'f>(&self, fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>) {
         if let Some(trailers) = &self.trailers {
             trailers.get_or_init(|| KeptFields::of(self.id.run, fields));

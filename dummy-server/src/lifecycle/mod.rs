@@ -28,7 +28,7 @@ use crate::{peer::Peer, protocol::Protocol, settings::Limits, stats::Stats};
 
 /// How a connection stood when it was looked at.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct ConnectionSnapshot {
     pub(crate) id: u64,
     /// None before the first request of HTTP/1 or the preface of HTTP/2.
     pub(crate) protocol: Option<Protocol>,
@@ -160,7 +160,7 @@ impl Lifecycle {
     }
 
     /// Looks at the clock for this connection; `now` is the sweep's. The system is asked for the client's `presence` where
-    /// only that can tell.
+    /// only that can decide it.
     pub(crate) fn sweep(&self, now: Instant, limits: &Limits, presence: impl FnOnce() -> Presence) {
         let due = self.patience.sweep(now, limits, self.accounting.is_busy(), self.order(), presence);
         if due.client_gone {
@@ -173,8 +173,8 @@ impl Lifecycle {
     }
 
     /// How the connection stands.
-    pub(crate) fn seen(&self) -> Seen {
-        Seen {
+    pub(crate) fn seen(&self) -> ConnectionSnapshot {
+        ConnectionSnapshot {
             id: self.id.get(),
             protocol: self.protocol.get(),
             peer: self.peer.address(),

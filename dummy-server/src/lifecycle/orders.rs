@@ -1,5 +1,5 @@
-//! What a connection was told to do, and how its task is woken to do it. Whatever lasts on a connection without end, such as
-//! a WebSocket or a stream of events, has this of it and no more.
+//! What a connection was ordered to do, and how its task is woken to do it. Whatever lasts on a connection without end, such as
+//! a WebSocket or a stream of events, sees this of the connection and nothing else.
 //!
 //! The waker is that of the connection's task: what changes something that the task must look at wakes it here. Nothing
 //! here knows what the task does then, and only the connection's own `Lifecycle` gives an order.
@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// What a connection was told to do.
+/// What a connection was ordered to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Order {
     /// Go on.
@@ -47,7 +47,7 @@ impl Orders {
         self.peer_ended.set(true);
     }
 
-    /// Gives an order and wakes the task. False: it is no stronger than what the connection was told before, and changes
+    /// Gives an order and wakes the task. False: it is no stronger than the order that the connection has, and changes
     /// nothing.
     pub(super) fn give(&self, order: Order) -> bool {
         let stronger = order > self.order.get();

@@ -1,14 +1,15 @@
 //! A rate at which bytes go, evenly.
 
 use std::{
-    future::Future as _,
     num::NonZeroU64,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use contract::quantity;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
+
+use super::timetable::poll_until;
 
 /// The largest piece of content.
 pub(crate) const PIECE: u64 = 64 << 10;
@@ -44,11 +45,7 @@ impl Pace {
             self.sleep = None;
             return Poll::Ready(());
         }
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
-        if sleep.deadline() != due {
-            sleep.as_mut().reset(due);
-        }
-        sleep.as_mut().poll(cx)
+        poll_until(&mut self.sleep, due, cx)
     }
 
     /// A number of bytes have gone.

@@ -187,7 +187,7 @@ impl Reply {
 
     /// JSON on one line.
     pub(crate) fn json(status: StatusCode, value: &impl serde::Serialize) -> Self {
-        // Writing to a Vec fails only for maps with keys that are no strings, which no endpoint has.
+        // Writing to a Vec fails only for maps with keys that are not strings, which no endpoint has.
         let mut text = serde_json::to_vec(value).unwrap_or_default();
         text.push(b'\n');
         Self::new(status, JSON, Body::Bytes(text.into()))

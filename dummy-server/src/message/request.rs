@@ -21,7 +21,7 @@ pub(crate) struct Head<'a> {
     pub(crate) port: Port,
     /// What is at the other end of its connection.
     pub(crate) peer: &'a Peer,
-    /// What its connection was told to do, for replies that last until then.
+    /// What its connection was ordered to do, for replies that last until then.
     pub(crate) orders: &'a Rc<Orders>,
 }
 

@@ -48,15 +48,24 @@ impl Timetable {
     /// Ready when the next item is due.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(due) = self.due.filter(|due| self.waits && Instant::now() < *due) {
-            let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
-            if sleep.deadline() != due {
-                sleep.as_mut().reset(due);
-            }
-            ready!(sleep.as_mut().poll(cx));
+            ready!(poll_until(&mut self.sleep, due, cx));
         }
         self.waits = false;
         Poll::Ready(())
     }
+}
+
+/// Ready at this time; `sleep` is made when it is needed first.
+pub(super) fn poll_until(
+    sleep: &mut Option<Pin<Box<Sleep>>>,
+    due: Instant,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let sleep = sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+    if sleep.deadline() != due {
+        sleep.as_mut().reset(due);
+    }
+    sleep.as_mut().poll(cx)
 }
 
 /// Milliseconds from now until each part of content came, and its bytes, when the server is late by `late` after the

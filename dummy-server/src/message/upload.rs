@@ -34,7 +34,7 @@ const WHOLE: &str = "a body that is as long as announced, and comes";
 #[error("the request body broke off: {reason}")]
 pub(crate) struct UploadError {
     reason: &'static str,
-    /// What a reply that tells of it has as its status.
+    /// The status of a reply that reports it.
     pub(crate) status: StatusCode,
     /// What would have been accepted.
     pub(crate) accepted: &'static str,
@@ -81,16 +81,16 @@ struct Parts {
     /// What comes after that: small parts that were put together.
     tail: Vec<u8>,
     bytes: usize,
-    /// Bytes that were pulled and the engine has not been told of.
+    /// Bytes that were pulled and not yet reported to the engine.
     pulled: usize,
-    /// Nobody looks at the content: it is counted and thrown away as it comes.
+    /// Nobody looks at the content: it is counted and discarded as it comes.
     counted: Option<u64>,
     end: Option<Result<(), UploadError>>,
     trailers: Fields,
     reader: Option<Waker>,
     /// The client may take as long as it likes.
     unhurried: bool,
-    /// What the ledger is told of it, if its request has a token.
+    /// What the ledger learns of it, if its request has a token.
     watch: Option<Box<UploadWatch>>,
 }
 
@@ -136,7 +136,7 @@ impl Inbox {
         }
     }
 
-    /// Takes in trailers, which come before the end is told.
+    /// Takes in trailers, which come before the end is reported.
     pub(crate) fn trailers<'f>(&self, fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>) {
         let mut parts = self.parts.borrow_mut();
         parts.trailers = fields.into_iter().collect();
@@ -253,7 +253,7 @@ impl Upload {
         })
     }
 
-    /// The ledger is told of it. False: there is none.
+    /// Lets the ledger watch it. False: there is no upload.
     pub(crate) fn watch(&self, watch: impl FnOnce() -> Box<UploadWatch>) -> bool {
         if let Some(inbox) = &self.inbox {
             inbox.parts.borrow_mut().watch = Some(watch());

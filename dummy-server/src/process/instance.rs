@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -15,6 +15,7 @@ use crate::{
     drain::Phase,
     ledger::Aggregator,
     listener::{Addresses, BindError, Listeners},
+    lock::lock,
     stats::Stats,
 };
 
@@ -34,7 +35,7 @@ pub(crate) enum Condition {
 
 /// Why a server does not start again.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
+pub(crate) enum RestartError {
     /// There is nothing to start.
     #[error("it is running")]
     Running,
@@ -89,7 +90,7 @@ impl Instance {
         &self.lasting.stats
     }
 
-    pub(crate) fn behaviour(&self) -> &Arc<behaviour::Shared> {
+    pub(crate) fn behaviour(&self) -> &Arc<behaviour::BehaviourState> {
         &self.lasting.behaviour
     }
 
@@ -100,7 +101,7 @@ impl Instance {
 
     /// The present one, or the last.
     pub(crate) fn life(&self) -> Life {
-        self.locked().clone()
+        lock(&self.life).clone()
     }
 
     pub(crate) fn condition(&self) -> Condition {
@@ -126,18 +127,18 @@ impl Instance {
     }
 
     /// Starts it again, on the same ports.
-    pub(crate) fn start_again(&self, common: &Common) -> Result<(), StartError> {
-        let mut life = self.locked();
+    pub(crate) fn start_again(&self, common: &Common) -> Result<(), RestartError> {
+        let mut life = lock(&self.life);
         if !life.has_ended() {
-            return Err(StartError::Running);
+            return Err(RestartError::Running);
         }
         if common.shutdown.phase() > Phase::Serving {
-            return Err(StartError::Leaving);
+            return Err(RestartError::Leaving);
         }
         let listeners = Listeners::bind(&self.lasting.config)?;
         let before = std::mem::replace(&mut *life, Life::start(&self.lasting, listeners, common)?);
         if !before.shutdown.was_killed() {
-            let mut past = self.past();
+            let mut past = lock(&self.past);
             if past.len() == MAX_PAST {
                 past.pop_front();
             }
@@ -153,19 +154,11 @@ impl Instance {
     pub(crate) fn aggregators(&self) -> Vec<Arc<Aggregator>> {
         let life = self.life();
         let present = (!life.shutdown.was_killed()).then_some(life.aggregator);
-        self.past().iter().cloned().chain(present).collect()
-    }
-
-    fn past(&self) -> MutexGuard<'_, VecDeque<Arc<Aggregator>>> {
-        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.past).iter().cloned().chain(present).collect()
     }
 
     pub(super) fn close_log(&self) {
-        self.lasting.lines().clear();
-    }
-
-    fn locked(&self) -> MutexGuard<'_, Life> {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lasting.lines).clear();
     }
 }
 
@@ -194,7 +187,7 @@ mod tests {
     use crate::ledger::{CameOn, Ledger};
 
     #[test]
-    fn what_earlier_starts_have_seen_is_bounded_together_and_told_as_forgotten() {
+    fn what_earlier_starts_have_seen_is_bounded_together_and_reported_as_forgotten() {
         let life = |pages: u64| {
             let (aggregator, _) = Aggregator::new("one", 1);
             let ledger = Ledger::new("one", 7, 1024);

@@ -3,7 +3,7 @@
 use std::{
     io,
     rc::Rc,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -19,9 +19,10 @@ use crate::{
     fleet::{Arrived, Fleet},
     ledger::{self, Aggregator},
     listener::{Addresses, Listeners},
+    lock::lock,
     settings::{Config, Port},
     stats::Stats,
-    worker::{Question, Server, Worker},
+    worker::{ConnectionsQuery, Server, Worker},
 };
 
 /// Questions of the admin port that may wait for a worker.
@@ -35,11 +36,11 @@ pub(crate) struct Lasting {
     pub(super) config: Arc<Config>,
     /// The number in the process of its first worker.
     pub(super) first_worker: usize,
-    pub(super) behaviour: Arc<behaviour::Shared>,
+    pub(super) behaviour: Arc<behaviour::BehaviourState>,
     /// By worker.
     pub(super) stats: Vec<Arc<Stats>>,
     /// By worker; empty without a log.
-    lines: Mutex<Vec<access_log::Queue>>,
+    pub(super) lines: Mutex<Vec<access_log::Queue>>,
 }
 
 impl Lasting {
@@ -57,14 +58,10 @@ impl Lasting {
             name,
             config: Arc::new(config),
             first_worker,
-            behaviour: Arc::new(behaviour::Shared::new(count)),
+            behaviour: Arc::new(behaviour::BehaviourState::new(count)),
             stats: (0..count).map(|_| Arc::default()).collect(),
             lines: Mutex::new(lines.unwrap_or_default()),
         }
-    }
-
-    pub(super) fn lines(&self) -> MutexGuard<'_, Vec<access_log::Queue>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -74,7 +71,7 @@ pub(crate) struct Life {
     pub(crate) shutdown: Shutdown,
     pub(crate) fleet: Arc<Fleet>,
     /// Where workers are asked for their connections.
-    pub(crate) workers_to_ask: Vec<mpsc::Sender<Question>>,
+    pub(crate) workers_to_ask: Vec<mpsc::Sender<ConnectionsQuery>>,
     /// And for what they have seen of verified runs.
     pub(crate) aggregator: Arc<Aggregator>,
     pub(crate) addresses: Addresses,
@@ -88,8 +85,8 @@ pub(crate) struct Life {
 struct Seat {
     inbox: mpsc::Receiver<Arrived>,
     stats: Arc<Stats>,
-    questions: mpsc::Receiver<Question>,
-    ledger_questions: mpsc::Receiver<ledger::Question>,
+    questions: mpsc::Receiver<ConnectionsQuery>,
+    ledger_questions: mpsc::Receiver<ledger::LedgerQuery>,
     lines: Option<access_log::Queue>,
     listeners: Vec<(Port, Listener)>,
 }
@@ -100,7 +97,7 @@ impl Life {
         let Listeners { addresses, mut ports, files } = listeners;
         let mut fleet = Fleet::new(ports.open(), common.accept_loops);
         let (mut seats, mut workers_to_ask) = (Vec::new(), Vec::new());
-        let lines = lasting.lines().clone();
+        let lines = lock(&lasting.lines).clone();
         let (aggregator, ledger_questions) = Aggregator::new(lasting.name, lasting.stats.len());
         let aggregator = Arc::new(aggregator);
         for ((index, stats), ledger_questions) in lasting.stats.iter().enumerate().zip(ledger_questions) {

@@ -12,7 +12,7 @@ use std::{io, sync::Arc};
 use tokio::sync::watch;
 
 pub(crate) use self::{
-    instance::{Condition, Instance, StartError},
+    instance::{Condition, Instance, RestartError},
     push::push,
 };
 use crate::{

@@ -31,9 +31,9 @@ pub(crate) fn push(process: &Process, url: &PushUrl, patience: Duration) {
     }
     let (url, patience) = (url.clone(), patience.min(PATIENCE));
     let (done, over) = mpsc::sync_channel(1);
-    // What is told when it is over has to come in time.
+    // The result has to arrive before the time is up.
     let until = Instant::now() + (patience - patience / 10);
-    // A thread of its own: looking up a name can't be given up.
+    // On its own thread: looking up a name can't be cancelled.
     let posting = thread::Builder::new().name("ledger-push".to_owned()).spawn(move || {
         let _ = done.send((post_all(&aggregators, &url, until), url));
     });
@@ -51,7 +51,7 @@ pub(crate) fn push(process: &Process, url: &PushUrl, patience: Duration) {
     }
 }
 
-/// What has become of ledgers.
+/// How many ledgers were posted, and how many were not.
 #[derive(Debug, Default)]
 struct Posted {
     accepted: u64,
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_ledger_is_posted_until_it_is_taken_or_refused_whatever_becomes_of_others() {
+    fn each_ledger_is_posted_until_it_is_taken_or_refused_whatever_happens_to_others() {
         let mut tries = [0; 4];
         let until = (Instant::now() + Duration::from_secs(3600), Duration::from_nanos(1));
         let posted = each_until((0..4).collect(), until, |one: &usize| {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn each_is_posted_once_when_there_is_no_time_and_what_failed_is_said() {
+    fn each_is_posted_once_when_there_is_no_time_and_failures_are_logged() {
         let posted = each_until(vec![1, 2], (Instant::now(), PAUSE), |one| match one {
             1 => Err(io::ErrorKind::ConnectionRefused.into()),
             _ => Ok(200),

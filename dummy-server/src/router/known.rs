@@ -5,7 +5,7 @@ use crate::stats::Endpoint;
 
 /// Targets that were routed before: steady traffic asks for few. Each has one place, by a hash.
 #[derive(Debug)]
-pub(crate) struct Known(Box<[KnownTarget; KNOWN]>);
+pub(crate) struct KnownTargets(Box<[KnownTarget; KNOWN]>);
 
 const KNOWN: usize = 64;
 /// Longer targets are not kept.
@@ -19,7 +19,7 @@ struct KnownTarget {
     route: Route,
 }
 
-impl Default for Known {
+impl Default for KnownTargets {
     fn default() -> Self {
         let nothing =
             KnownTarget { len: 0, text: [0; LONGEST_KNOWN], endpoint: Endpoint::Echo, route: Route::Echo };
@@ -27,7 +27,7 @@ impl Default for Known {
     }
 }
 
-impl Known {
+impl KnownTargets {
     /// Where a target leads, if it is known.
     #[inline]
     pub(crate) fn get(&self, target: &[u8]) -> Option<(Endpoint, Route)> {
@@ -46,7 +46,7 @@ impl Known {
     }
 }
 
-/// The end of a target tells more than its beginning.
+/// The end of a target says more than its beginning.
 fn place(target: &[u8]) -> usize {
     let end =
         target.iter().rev().take(8).fold(target.len() as u64, |hash, byte| hash << 8 ^ u64::from(*byte));
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_known_target_leads_to_the_route_that_was_found() {
-        let mut known = Known::default();
+        let mut known = KnownTargets::default();
         let targets = ["/", "/bin/1K", "/bin/2K", "/bin/1K?chunked=1", "/status/404", "/x/y"];
         for _ in 0..2 {
             for target in targets {

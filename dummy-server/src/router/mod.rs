@@ -6,7 +6,7 @@ use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
 use contract::quantity::{self, LARGEST_SIZE};
 
-pub(crate) use self::known::Known;
+pub(crate) use self::known::KnownTargets;
 use crate::{
     boolean,
     message::websocket::{Mode, Options},

@@ -1,4 +1,4 @@
-//! The servers of one process: what each is called, and which ports and workers it has of its own.
+//! The servers of one process: what each is called, and which ports and workers are its own.
 
 use std::num::NonZeroUsize;
 

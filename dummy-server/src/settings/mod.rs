@@ -64,7 +64,7 @@ pub struct Config {
     pub pin_cpus: bool,
     /// What `x-dummy-instance` says: visible ASCII.
     pub instance: String,
-    /// The servers in this process: of several, each has a name, ports and workers of its own.
+    /// The servers in this process: of several, each has its own name, ports and workers.
     #[serde(flatten)]
     pub instances: Instances,
     /// Whether other processes may listen on the same ports.
@@ -133,7 +133,7 @@ impl Default for Http2 {
 pub enum ProxyProtocol {
     /// They don't; what looks like one is a bad request.
     Off,
-    /// Some do: whoever can connect can say that it is anybody.
+    /// Some do: any client can then claim to be any other.
     Optional,
     /// All do; others are closed.
     Required,
@@ -208,4 +208,15 @@ pub(crate) enum Port {
     Grpc,
     /// HTTP/1.1 and HTTP/2 over TLS.
     Tls,
+}
+
+/// Where a flag has the server listen that was not typed; for TLS, which is off then, an example.
+pub(crate) fn usual_address(flag: &str) -> &'static str {
+    match flag {
+        "grpc-addr" => ":50051",
+        "tls-addr" => ":8443",
+        "admin-addr" => "127.0.0.1:9091",
+        "pprof-addr" => "localhost:6060",
+        _ => ":8080",
+    }
 }

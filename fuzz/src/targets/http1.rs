@@ -90,8 +90,8 @@ fn offer(input: &[u8], piece: usize, mut read: impl FnMut(&mut &[u8]) -> Option<
 }
 
 fn requests(input: &[u8], piece: usize, small: bool) -> Trace {
-    let mut reader = request::Reader::new(limits(small));
-    let mut head = request::Head::default();
+    let mut reader = request::RequestReader::new(limits(small));
+    let mut head = request::RequestHead::default();
     let mut trace = Trace::default();
     let mut empty_events = 0;
     offer(input, piece, |rest| {
@@ -137,8 +137,8 @@ pub fn request(input: &[u8]) {
 fn responses(input: &[u8], piece: usize, small: bool, kinds: u8) -> Trace {
     const KINDS: [response::Kind; 4] =
         [response::Kind::Usual, response::Kind::Head, response::Kind::Connect, response::Kind::Upgrade];
-    let mut reader = response::Reader::new(limits(small));
-    let mut head = response::Head::default();
+    let mut reader = response::ResponseReader::new(limits(small));
+    let mut head = response::ResponseHead::default();
     let mut trace = Trace::default();
     let mut kinds = (0..4).map(|at| KINDS[usize::from(kinds >> (2 * at) & 3)]).cycle();
     let mut next = || kinds.next().unwrap_or_default();

@@ -345,7 +345,7 @@ impl Caller {
     fn check_frames(&self, bytes: &[u8]) {
         let mut rest = bytes.strip_prefix(&PREFACE[..]).unwrap_or(bytes);
         while !rest.is_empty() {
-            let head = frame::Head::read(rest).expect("a whole frame");
+            let head = frame::FrameHead::read(rest).expect("a whole frame");
             assert!(head.len <= self.largest_frame && head.len <= rest.len() - frame::HEAD);
             met(("out", head.kind, head.flags));
             rest = &rest[frame::HEAD + head.len..];

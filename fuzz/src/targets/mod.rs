@@ -1,4 +1,4 @@
-//! One function for each target. The first bytes of an input say how the rest is to be used.
+//! One function for each target. The first bytes of an input say how the rest is used.
 
 pub mod content_coding;
 pub mod hpack;

@@ -1,4 +1,4 @@
-//! PROXY headers: what is said of a header does not depend on how much of what follows has come, nor is anything said
+//! PROXY headers: what is said of a header does not depend on how much of what follows has arrived, nor is anything said
 //! too early.
 
 use transport::proxy_protocol::{MAX_HEADER, Parsed, parse};

@@ -99,7 +99,7 @@ impl Http2 {
         let ended = patiently("the end of the connection", connection).await;
         drop(send);
         match ended.expect("the connection's task ends") {
-            // After the peer's GOAWAY TLS has one of its own, for which a peer need not wait.
+            // After the peer's GOAWAY, TLS has its own end, for which a peer need not wait.
             Err(error) if error.get_io().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) => Ok(()),
             ended => ended,
         }

@@ -1,6 +1,6 @@
 //! What clients speak on: a socket, or TLS over it where the test runs over TLS.
 //!
-//! Each test has a thread of its own. One that runs over TLS declares it there; its servers then give their TLS port
+//! Each test has its own thread. One that runs over TLS declares it there; its servers then give their TLS port
 //! for the plain ones, and clients that connect to such a port speak TLS. So the same bodies run over both.
 
 use std::{

@@ -212,7 +212,7 @@ impl Client {
     }
 }
 
-/// One exchange on a connection of its own.
+/// One exchange on its own connection.
 ///
 /// # Panics
 /// As [`Client::exchange`].

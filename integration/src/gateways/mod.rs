@@ -1,4 +1,4 @@
-//! Reverse proxies of nine makes: how each is configured and started for one or two servers behind it, and how it is told
+//! Reverse proxies of nine makes: how each is configured and started for one or two servers behind it, and how it is made
 //! to read its configuration again.
 //!
 //! What tests or the record ask of a proxy is asked of all of [`ALL`]: nothing here knows what a proxy is expected to do. A
@@ -104,7 +104,7 @@ pub struct Setting<'a> {
     pub certificate: Option<&'a Issued>,
 }
 
-/// How a proxy is told to read its configuration again.
+/// How a proxy is made to read its configuration again.
 #[derive(Clone, Copy, Debug)]
 enum Reload {
     /// By a signal to the process that was started.
@@ -177,7 +177,7 @@ impl Gateway {
             let file = directory.join("proxy.conf");
             fs::write(&file, (self.configuration)(&setting)).expect("a file is written");
             let mut command = (self.command)(program, &setting, &file);
-            // It may have processes of its own, which are to end with it.
+            // It may have child processes, which have to end with it.
             command.process_group(0);
             command
         });
@@ -322,7 +322,7 @@ impl Setting<'_> {
     }
 }
 
-/// Whether programs that give up the rights of root have to be told not to.
+/// Whether programs that give up the rights of root have to be configured not to.
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

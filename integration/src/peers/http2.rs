@@ -22,7 +22,7 @@ pub enum BadHttp2 {
     RefusesStreams,
     /// Sends a head and resets within the body.
     ResetsInBody,
-    /// Sends settings and then bytes that are no frames.
+    /// Sends settings and then bytes that are not frames.
     Garbage,
     /// Answers in HTTP/1.1.
     SpeaksHttp1,

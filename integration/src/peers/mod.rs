@@ -26,7 +26,7 @@ pub use self::{
 };
 use crate::cases::block_on;
 
-/// A server on a thread of its own; stopped when dropped.
+/// A server on its own thread; stopped when dropped.
 #[derive(Debug)]
 pub struct Peer {
     /// Where it listens.

@@ -17,7 +17,7 @@ pub const ENVOY_H2_BEHIND: Kind =
     Kind { configuration: |behind, fronts, _| configured("h2c", behind, fronts, None), ..ENVOY };
 
 /// The same as the first, which ends the client's TLS. In its directory it looks for `front.pem`, its certificate with the
-/// key. Where it speaks HTTP/2, it offers HTTP/1.1 as well, and speaks HTTP/2 to the server behind for both.
+/// key. Where it speaks HTTP/2, it offers HTTP/1.1, too, and speaks HTTP/2 to the server behind for both.
 pub const ENVOY_TLS: Kind = Kind {
     configuration: |behind, fronts, directory| {
         configured("http1", behind, fronts, Some(&directory.join("front.pem")))

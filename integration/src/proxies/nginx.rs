@@ -12,7 +12,7 @@ pub const NGINX: Kind = Kind {
 };
 
 /// The same, which ends the client's TLS. In its directory it looks for `front.pem`, its certificate with the key. Where
-/// it speaks HTTP/2, it offers HTTP/1.1 as well.
+/// it speaks HTTP/2, it offers HTTP/1.1, too.
 pub const NGINX_TLS: Kind = Kind {
     configuration: |behind, fronts, directory| {
         let file = directory.join("front.pem");

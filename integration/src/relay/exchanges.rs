@@ -39,7 +39,7 @@ enum End {
     Unanswered,
     /// Nothing may follow.
     Cut,
-    /// Another protocol has begun, of which this has come.
+    /// Another protocol has begun, of which this has arrived.
     Switched(Vec<u8>),
 }
 
@@ -67,8 +67,8 @@ pub(super) fn serve(stream: TcpStream, server: SocketAddr, manner: &Manner) -> i
     let mut client = Client { stream, input: Vec::new() };
     let (mut kept, mut last): (Option<TcpStream>, Vec<u8>) = (None, Vec::new());
     loop {
-        let mut reader = request::Reader::new(Limits::default());
-        let mut head = request::Head::default();
+        let mut reader = request::RequestReader::new(Limits::default());
+        let mut head = request::RequestHead::default();
         let (raw, has_body) = match client.head(&mut reader, &mut head, habit) {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(()),
@@ -206,8 +206,8 @@ impl Client {
     /// The raw bytes of the next head, and whether a body follows.
     fn head(
         &mut self,
-        reader: &mut request::Reader,
-        head: &mut request::Head,
+        reader: &mut request::RequestReader,
+        head: &mut request::RequestHead,
         habit: Habit,
     ) -> io::Result<Option<(Vec<u8>, bool)>> {
         let mut may_mend = habit == Habit::Mend;
@@ -218,7 +218,7 @@ impl Client {
                 Err(_) if may_mend => {
                     may_mend = false;
                     self.input = heads::mended(&self.input);
-                    *reader = request::Reader::new(Limits::default());
+                    *reader = request::RequestReader::new(Limits::default());
                     continue;
                 }
                 Err(error) => return Err(io::Error::other(format!("{error:?}"))),
@@ -233,10 +233,10 @@ impl Client {
         }
     }
 
-    /// The raw bytes of a part of the body that have come, and whether it ends there.
-    fn part(&mut self, reader: &mut request::Reader) -> io::Result<(Vec<u8>, bool)> {
+    /// The raw bytes of a part of the body that have arrived, and whether it ends there.
+    fn part(&mut self, reader: &mut request::RequestReader) -> io::Result<(Vec<u8>, bool)> {
         let (mut rest, mut is_end) = (&self.input[..], false);
-        let mut head = request::Head::default();
+        let mut head = request::RequestHead::default();
         while !is_end {
             let event =
                 reader.read(&mut rest, &mut head).map_err(|error| io::Error::other(format!("{error:?}")))?;
@@ -249,7 +249,7 @@ impl Client {
         Ok((self.input.drain(..used).collect(), is_end))
     }
 
-    fn body(&mut self, reader: &mut request::Reader) -> io::Result<Vec<u8>> {
+    fn body(&mut self, reader: &mut request::RequestReader) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
             let (mut part, is_end) = self.part(reader)?;
@@ -264,7 +264,7 @@ impl Client {
     /// Passes the body on, and then looks whether the client is still there until there is a reply.
     fn send_and_watch(
         mut self,
-        mut reader: request::Reader,
+        mut reader: request::RequestReader,
         mut upstream: &TcpStream,
         has_more: bool,
         habit: Habit,
@@ -311,19 +311,19 @@ impl Client {
 fn reply(
     mut upstream: &TcpStream,
     client: &mut TcpStream,
-    request: &request::Head,
+    request: &request::RequestHead,
     (habit, interims): (Habit, &AtomicUsize),
     last: &mut Vec<u8>,
     may_repeat: bool,
 ) -> io::Result<End> {
-    let mut reader = response::Reader::new(Limits::default());
+    let mut reader = response::ResponseReader::new(Limits::default());
     if request.upgrade {
         reader.expect(response::Kind::Upgrade);
     }
     if request.method == b"HEAD" {
         reader.expect(response::Kind::Head);
     }
-    let (mut head, mut input, mut all) = (response::Head::default(), Vec::new(), Vec::new());
+    let (mut head, mut input, mut all) = (response::ResponseHead::default(), Vec::new(), Vec::new());
     let crossed = (habit == Habit::Cross && request.target == b"/after/1").then(|| last.clone());
     let is_held = crossed.is_some() || matches!(habit, Habit::HoldReplies | Habit::MergeTrailers);
     let (mut body, mut has_head) = (Vec::new(), false);
@@ -386,7 +386,7 @@ fn reply(
         let used = input.len() - rest.len();
         input.drain(..used);
         if !read_more(&mut upstream, &mut input).unwrap_or(false) {
-            let is_chunked = head.framing == response::Framing::Chunked;
+            let is_chunked = head.framing == response::ResponseFraming::Chunked;
             return match reader.close() {
                 _ if !has_head => Ok(End::Unanswered),
                 Err(_) if is_chunked && habit == Habit::EndCutReplies => {
@@ -400,7 +400,7 @@ fn reply(
 }
 
 /// A reply whose trailers are fields.
-fn merged(head: &response::Head, trailers: &wire::Fields, body: &[u8]) -> Vec<u8> {
+fn merged(head: &response::ResponseHead, trailers: &wire::Fields, body: &[u8]) -> Vec<u8> {
     let mut out =
         format!("HTTP/1.1 {} Merged\r\nContent-Length: {}\r\n", head.status, body.len()).into_bytes();
     for (name, value) in head.fields.iter().chain(trailers.iter()) {

@@ -64,7 +64,7 @@ pub(super) fn serve(
     Ok(())
 }
 
-/// Until one end is closed or gone, which the other one then is as well. `change` is given what was read, in both places.
+/// Until one end is closed or gone, which the other one then is, too. `change` is given what was read, in both places.
 fn copy(mut from: TcpStream, mut to: TcpStream, mut change: impl FnMut(&[u8], &mut Vec<u8>)) {
     let mut buffer = [0; 16 << 10];
     loop {

@@ -8,7 +8,7 @@ use super::Habit;
 const OWN: [&str; 4] = ["close", "keep-alive", "te", "upgrade"];
 
 /// The head of a request.
-pub(super) fn of_request(raw: &[u8], head: &request::Head, habit: Habit) -> Vec<u8> {
+pub(super) fn of_request(raw: &[u8], head: &request::RequestHead, habit: Habit) -> Vec<u8> {
     let text = String::from_utf8_lossy(raw).into_owned();
     let target = String::from_utf8_lossy(&head.target).into_owned();
     match habit {
@@ -70,7 +70,7 @@ pub(super) fn of_reply(raw: &[u8], method: &[u8], status: u16, habit: Habit) -> 
     }
 }
 
-/// What has come, with a head that can be read.
+/// What has arrived, with a head that can be read.
 pub(super) fn mended(input: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(input).into_owned();
     let Some((head, rest)) = text.split_once("\r\n\r\n") else { return input.to_vec() };

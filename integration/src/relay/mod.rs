@@ -27,17 +27,17 @@ use crate::ending::Ending;
 pub enum Habit {
     /// Nothing.
     None,
-    /// A request that was not answered, or with 503, is sent once more.
+    /// A request that was not answered, or with 503, is retried once.
     Repeat,
-    /// The first POST that was not answered is answered with 502, and sent once more when another one comes that is to hang.
+    /// The first POST that was not answered is answered with 502, and retried when another one comes that is to hang.
     RepeatLate,
     /// A cut reply in chunks is given its last chunk.
     EndCutReplies,
     /// A connection to the server is kept, whether that has closed it or not.
     ReuseEnded,
-    /// A request is passed on when all of it has come.
+    /// A request is passed on when all of it has arrived.
     HoldUploads,
-    /// A reply is passed on when all of it has come.
+    /// A reply is passed on when all of it has arrived.
     HoldReplies,
     /// `/after/1` is answered with the reply before.
     Cross,
@@ -59,7 +59,7 @@ pub enum Habit {
     AddLengths,
     /// A target in absolute form loses its host, and `Host` stays as it was.
     KeepHost,
-    /// A request with content is passed on when all of it has come, after 102 (Processing).
+    /// A request with content is passed on when all of it has arrived, after 102 (Processing).
     SayProcessing,
     /// What can't be read is refused, and the connection is kept.
     KeepRefused,
@@ -69,7 +69,7 @@ pub enum Habit {
     RefusePipelines,
     /// Fields of requests that begin with `x-probe-5` are dropped.
     DropFields,
-    /// What `Connection` names is passed on, and `Host` as well.
+    /// What `Connection` names is passed on, and so is `Host`.
     KeepHops,
     /// A field that may be there once is taken where it stands first, and a length beside a coding is dropped.
     Mend,
@@ -107,9 +107,9 @@ struct Manner {
     habit: Habit,
     /// Of interim replies, and whether it has come to what ends it.
     counted: Arc<AtomicUsize>,
-    /// The request that is sent once more.
+    /// The request that is retried.
     failed: Arc<Mutex<Vec<u8>>>,
-    /// Who is told the target of each request.
+    /// Where the target of each request is reported.
     told: Option<SyncSender<String>>,
 }
 
@@ -131,7 +131,7 @@ impl Relay {
         Self::of_manner(server, habit, None)
     }
 
-    /// The same; each request's target is told before it is passed on.
+    /// The same; each request's target is reported before it is passed on.
     ///
     /// # Panics
     /// When it can't listen.
@@ -187,7 +187,7 @@ impl Drop for Relay {
     }
 }
 
-/// How many targets are told that nobody has read.
+/// How many targets that nobody has read are kept.
 const MAX_TARGETS: usize = 1000;
 
 /// What each piece takes with [`Habit::Slow`].
@@ -200,7 +200,7 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Has the connection end with RST when it is dropped, and wakes up who reads from it.
+/// Has the connection end with RST when it is dropped, and wakes up the thread that reads from it.
 fn reset(stream: &TcpStream) {
     let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
     let _ = stream.shutdown(std::net::Shutdown::Read);

@@ -98,7 +98,7 @@ fn listening(log: &str) -> Option<Vec<(String, SocketAddr)>> {
     words.map(|(name, address)| Some((name.to_owned(), address.parse().ok()?))).collect()
 }
 
-async fn servers_with_ports_of_their_own_run_side_by_side() {
+async fn servers_with_their_own_ports_run_side_by_side() {
     let mut seen = Vec::new();
     let mut servers = Vec::new();
     for flag in ["--port=0", "-p0", "-port=0"] {

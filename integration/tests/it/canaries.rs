@@ -79,7 +79,7 @@ fn where_the_field_is_removed_tokens_go_in_the_query_and_all_is_proven() {
     assert!(text.stdout.contains("tokens go in the query"), "{text}");
 }
 
-fn where_replies_lose_tokens_it_is_said_what_can_not_be_told() {
+fn where_replies_lose_tokens_the_report_says_what_cannot_be_distinguished() {
     let server = Server::with(&["--workers=2"]);
     let ledger = server.admin.to_string();
     for (fault, requests) in [(Fault::TakeSeen, "field"), (Fault::TakeBoth, "query")] {

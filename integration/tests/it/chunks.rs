@@ -1,4 +1,4 @@
-//! `/chunked` in the smallest chunks over HTTP/2: each is a frame of its own, and none is made before there is
+//! `/chunked` in the smallest chunks over HTTP/2: each is its own frame, and none is made before there is
 //! somebody to take it.
 
 use contract::pattern;
@@ -63,7 +63,7 @@ async fn unread_chunks_take_no_memory() {
         metrics.sum(IN_FLIGHT, &[]) >= u64::from(STREAMS) && metrics.sum(sent, &[]) >= begun + SENT
     })
     .await;
-    // The same worker goes on with those that nobody reads whenever it has answered somebody who does.
+    // The same worker goes on with those that no client reads whenever it has answered one that does.
     for _ in 0..500 {
         assert_eq!(bystander.get("/bin/1000").await.body.len(), 1000);
     }

@@ -181,7 +181,7 @@ const NGHTTP_READS: [Reads; 8] = [
 async fn nghttp_reads(args: &[&str], sizes: &[usize]) {
     let Some(program) = require("nghttp") else { return };
     let server = Server::start();
-    // The frames it received are distinguished from those it sent; without replies it exits with 0 as well.
+    // The frames it received are distinguished from those it sent; without replies it exits with 0, too.
     let mut command = Command::new(&program);
     command.args(["--verbose", "--null-out", "--timeout=15"]).args(args);
     command.args(sizes.iter().map(|size| url(&server, &format!("/bin/{size}"))));
@@ -249,7 +249,7 @@ async fn wrk_counts_what_the_server_counts() {
     let server = Server::start();
     for (shape, path) in [("GET", "/bin/1K"), ("POST", "/upload")] {
         let mut lua = NamedTempFile::new().expect("a temporary file");
-        // It says nothing of replies that are well.
+        // It says nothing about replies that are well.
         writeln!(lua, "wrk.method = '{shape}'\nwrk.body = string.rep('x', 3000)")
             .expect("the script is written");
         let before = counted(&server, 0, &[]).await;

@@ -105,7 +105,7 @@ async fn a_run_limited_by_duration_sends_every_offered_request(protocol: Protoco
 }
 
 /// The server ends each connection after a while (`Connection: close`, GOAWAY). What crosses such an end is
-/// sent again, and none of it is served twice.
+/// retried, and none of it is served twice.
 async fn closing_aged_connections_loses_no_request(protocol: Protocol) {
     let server = Server::with(&["--max-connection-age=200ms"]);
     let url = format!("{}://{}/bin/100", scheme(protocol), server.http);

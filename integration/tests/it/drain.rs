@@ -159,7 +159,7 @@ async fn a_reply_in_flight_passes_through_a_proxy() {
     let (reply, ()) = tokio::join!(client.get("/chunked/10?size=1000&delay=100"), signal);
     assert_eq!((reply.status, reply.body.len()), (200, 10_000));
     assert_eq!(server.finish(SOON).await.code, Some(0));
-    assert_eq!(client.get("/health").await.status, 502, "the proxy tells that nobody is behind it");
+    assert_eq!(client.get("/health").await.status, 502, "the proxy reports that no server is behind it");
 }
 
 async fn idle_connections_are_closed_cleanly(_: AndTls) {

@@ -16,7 +16,7 @@ tests!();
 
 const BODY: &[u8] = b"body";
 
-/// Sends a head that expects 100, and the body when 100 has come: the final reply.
+/// Sends a head that expects 100, and the body when 100 has arrived: the final reply.
 async fn expecting(protocol: Protocol, server: &Server, target: &str) -> (u16, Value) {
     let length = BODY.len().to_string();
     let request =

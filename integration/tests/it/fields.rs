@@ -57,7 +57,7 @@ async fn the_echo_keeps_order_and_repeats_of_fields(protocol: Protocol, _: AndTl
         Protocol::Http1 => {
             let with_host = [&[("host", HOST)], &sent[..]].concat();
             assert_eq!(echoed_over_http1(&server, &with_host).await, owned(&with_host));
-            // The host has no place of its own.
+            // The host has no fixed place.
             let host_last = [&sent[..], &[("host", HOST)]].concat();
             assert_eq!(echoed_over_http1(&server, &host_last).await, owned(&host_last));
         }

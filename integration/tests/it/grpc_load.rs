@@ -87,7 +87,7 @@ async fn is_exact(shape: Shape) {
     assert_eq!(metrics.sum(REQUESTS, &[]), calls, "{}", metrics.text());
 }
 
-async fn statuses_have_a_count_of_their_own_and_an_exit_code() {
+async fn statuses_have_their_own_count_and_an_exit_code() {
     let server = Server::start();
     let url = format!("grpc://{}/dummy.v1.TestService/ServerStream", server.grpc);
     let plan = "{\"plan\": {\"count\": 5, \"status\": {\"code\": 10, \"message\": \"again\", \"after\": 2}}}";

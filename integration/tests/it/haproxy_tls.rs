@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{
 
 tests!();
 
-/// HAProxy before a server, and who signs for its clients.
+/// HAProxy before a server, and the authority of its clients.
 struct Scene {
     front: SocketAddr,
     protocol: Protocol,

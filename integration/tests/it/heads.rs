@@ -131,7 +131,7 @@ fn nothing_is_changed_by_a_faithful_proxy_or_by_none_in_any_protocol() {
             format!("http://{}/bin/1K?dummy-status=302&dummy-header=Location:/bin/2K", server.http),
             &["--follow=2"],
         ),
-        // The port for calls alone answers that question as well.
+        // The port for calls alone answers that question, too.
         (format!("grpc://{}", server.grpc), &[]),
     ] {
         let report = run(&url, more);
@@ -208,7 +208,7 @@ fn connections_are_counted_on_either_side() {
     assert_eq!((&connections["opened"], &connections["seen"]), (&2.into(), &12.into()), "{connections}");
 }
 
-/// What an nginx does that was told nothing but where to pass requests.
+/// What an nginx does that is configured with nothing but where to pass requests.
 fn nginx_as_it_is_changes_what_its_manual_says() {
     let Some(program) = require(NGINX.tool) else { return };
     let server = Server::start();

@@ -22,7 +22,7 @@ fn of_loadgen_in_short() {
     insta::assert_snapshot!(help("loadgen", "-h"));
 }
 
-fn is_read_as_far_as_somebody_wants_to() {
+fn is_read_as_far_as_a_caller_wants() {
     for program in ["dummy-server", "loadgen"] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);

@@ -219,16 +219,16 @@ async fn an_incomplete_head_times_out(_: AndTls) {
     for bytes in [&b""[..], b"PRI * HT", b"GET /health HTTP/1.1\r\nHos"] {
         let mut client = Http1::connect(server.http).await;
         client.send(bytes).await;
-        assert_is_closed_without_a_word(&mut client).await;
+        assert_is_closed_silently(&mut client).await;
     }
     let mut client = Http1::connect(server.http).await;
     client.send(&Line::of(&Request::get("/health"))).await;
     assert_eq!(patiently("a reply", client.reply("GET")).await.unwrap().status, 200);
     client.send(b"GET /health HTTP/1.1\r\nHos").await;
-    assert_is_closed_without_a_word(&mut client).await;
+    assert_is_closed_silently(&mut client).await;
 }
 
-async fn assert_is_closed_without_a_word(client: &mut Http1) {
+async fn assert_is_closed_silently(client: &mut Http1) {
     let said = patiently("the end", client.until_closed()).await;
     assert!(said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }
@@ -240,8 +240,8 @@ async fn an_idle_connection_is_closed(_: AndTls) {
     assert_eq!(patiently("a reply", client.reply("GET")).await.unwrap().status, 200);
     assert!(patiently("the end", client.to_end()).await.unwrap().is_empty());
     let client = Http2::connect(server.http).await;
-    client.ended().await.expect("it ends in peace");
-    // A reply that takes longer than the timeout is no idleness.
+    client.ended().await.expect("it ends cleanly");
+    // A connection that waits for a reply is not idle, even beyond the timeout.
     for protocol in Protocol::ALL {
         let mut client = Client::connect(protocol, server.http).await;
         assert_eq!(client.get("/delay/700").await.status, 200);
@@ -277,7 +277,7 @@ async fn an_old_connection_is_closed_after_a_reply(_: AndTls) {
     let mut client = Client::connect(Protocol::Http2, server.http).await;
     assert_eq!(client.get("/delay/600").await.status, 200);
     let Client::Http2(client) = client else { unreachable!("it is HTTP/2") };
-    client.ended().await.expect("it ends in peace");
+    client.ended().await.expect("it ends cleanly");
 }
 
 async fn reset_streams_do_not_affect_others(_: AndTls) {

@@ -11,7 +11,7 @@ use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Node, 
 
 tests!();
 
-/// Crates that open sockets, files or threads, or drive those who do.
+/// Crates that open sockets, files or threads, or drive crates that do.
 const IO: [&str; 12] = [
     "async-std",
     "axum",
@@ -86,7 +86,7 @@ fn the_programs_use_their_own_http_engines() {
     assert!(linked_below("axum").contains("hyper"), "the search is real");
 }
 
-/// transport makes two system calls for which there is no safe binding: it repeats the lints, but for one.
+/// transport makes two system calls for which there is no safe binding: it repeats the lints, except for one.
 const UNSAFE: &str = "transport";
 
 fn images_are_built_from_every_package() {
@@ -203,6 +203,11 @@ fn package(name: &str) -> &'static Package {
 
 fn manifest(package: &Package) -> String {
     fs::read_to_string(&package.manifest_path).expect("a manifest is readable")
+}
+
+/// The names of all packages of the workspace, as crates have them.
+pub(crate) fn crate_names() -> BTreeSet<String> {
+    workspace().iter().map(|package| package.name.replace('-', "_")).collect()
 }
 
 /// The names of the packages that one of ours links and names itself.

@@ -32,7 +32,7 @@ const DUMMY_SERVER: &[&[&str]] = &[
     &["exchange"],
     // What of a connection lies below this line is all that endpoints and behaviours see of one.
     &["lifecycle"],
-    &["endpoints", "grpc", "cors"],
+    &["endpoints", "grpc_services", "cors"],
     &["behaviour"],
     &["router"],
     &["access_log"],
@@ -42,7 +42,7 @@ const DUMMY_SERVER: &[&[&str]] = &[
     &["stats", "ledger"],
     &["handshakes", "protocol", "cut", "counter", "clock", "drain", "peer"],
     &["settings"],
-    &["tls", "secret", "shown", "boolean"],
+    &["tls", "secret", "shown", "boolean", "named", "lock"],
 ];
 
 fn files_of_dummy_server_use_only_what_lies_below_them() {
@@ -135,14 +135,13 @@ fn a_file_above_another_and_a_wide_cycle_are_found() {
 struct Program {
     files: BTreeMap<String, PathBuf>,
     uses: BTreeMap<String, BTreeSet<String>>,
-    /// Names of the root that are no modules, by file.
+    /// Names of the root that are not modules, by file.
     exports: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Program {
     fn read(sources: &Path) -> Self {
-        let mut files = BTreeMap::new();
-        collect(sources, sources, &mut files);
+        let files = modules(sources);
         let (mut uses, mut exports) = (BTreeMap::new(), BTreeMap::new());
         for (module, path) in &files {
             let text = fs::read_to_string(path).expect("a source is readable");
@@ -186,8 +185,8 @@ impl Program {
         for cycle in self.cycles() {
             let folder = |module: &String| self.files[module].parent().map(Path::to_path_buf);
             let folders: BTreeSet<_> = cycle.iter().map(folder).collect();
-            // The files of the root are no room of their own.
-            let at_the_root = cycle.iter().any(|module| !module.contains("::") && !self.is_folder(module));
+            // The files of the root don't count as one folder.
+            let at_the_root = cycle.iter().any(|module| is_root(module) && !self.is_folder(module));
             if folders.len() > 1 || at_the_root {
                 faults.push(format!("a cycle of files in several folders: {}", cycle.join(", ")));
             }
@@ -199,7 +198,7 @@ impl Program {
         self.files[module].ends_with("mod.rs")
     }
 
-    /// Files that use each other, directly or by way of others; each list is sorted.
+    /// Files that use each other, directly or through others; each list is sorted.
     fn cycles(&self) -> Vec<Vec<String>> {
         let reached: BTreeMap<&String, BTreeSet<&String>> =
             self.uses.keys().map(|module| (module, self.reached(module))).collect();
@@ -229,7 +228,18 @@ impl Program {
     }
 }
 
-/// All sources but the roots of crates, and what only tests contain by its name.
+/// All sources by their module paths (`a::b`), but the roots of crates, and what only tests contain by its name.
+pub(crate) fn modules(sources: &Path) -> BTreeMap<String, PathBuf> {
+    let mut files = BTreeMap::new();
+    collect(sources, sources, &mut files);
+    files
+}
+
+/// Whether a module lies at the root of its crate.
+pub(crate) fn is_root(module: &str) -> bool {
+    !module.contains("::")
+}
+
 fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder is readable") {
         let path = entry.expect("an entry").path();
@@ -266,7 +276,7 @@ enum Target {
     Root(String),
 }
 
-/// Where a path leads, if it is one of the crate's own.
+/// Where a path leads, if it is one of the crate's.
 fn resolve(module: &str, path: &[String], files: &BTreeMap<String, PathBuf>) -> Option<Target> {
     let own: Vec<&str> = module.split("::").collect();
     let supers = path.iter().take_while(|part| *part == "super").count();
@@ -274,7 +284,7 @@ fn resolve(module: &str, path: &[String], files: &BTreeMap<String, PathBuf>) -> 
         Some("crate") => (&[], &path[1..]),
         Some("self") => (&own, &path[1..]),
         Some("super") => (&own[..own.len().checked_sub(supers)?], &path[supers..]),
-        // A module of the file's own, or of the root where it is named before.
+        // A module of the file itself, or of the root where it is named before.
         Some(first) if files.contains_key(&[module, first].join("::")) => (&own, path),
         _ => return None,
     };
@@ -339,11 +349,11 @@ impl Paths {
     }
 }
 
-fn is_for_tests(attribute: &Attribute) -> bool {
+pub(crate) fn is_for_tests(attribute: &Attribute) -> bool {
     matches!(&attribute.meta, Meta::List(list) if list.path.is_ident("cfg") && list.tokens.to_string() == "test")
 }
 
-fn attributes(item: &Item) -> &[Attribute] {
+pub(crate) fn attributes(item: &Item) -> &[Attribute] {
     match item {
         Item::Const(item) => &item.attrs,
         Item::Enum(item) => &item.attrs,
@@ -354,6 +364,7 @@ fn attributes(item: &Item) -> &[Attribute] {
         Item::Struct(item) => &item.attrs,
         Item::Trait(item) => &item.attrs,
         Item::Type(item) => &item.attrs,
+        Item::Union(item) => &item.attrs,
         Item::Use(item) => &item.attrs,
         _ => &[],
     }

@@ -67,7 +67,7 @@ async fn a_reply_received_while_loadgen_was_stopped_is_not_a_timeout() {
         let runs: Vec<_> = (0..PROCESSES).map(|_| Process::start(command("loadgen").args(args))).collect();
         Metrics::until(server.admin, |metrics| metrics.sum(IN_FLIGHT, &[]) >= PROCESSES).await;
         runs.iter().for_each(|run| run.signal(Signal::STOP));
-        // As long as that, their replies have come, and their timeouts are over.
+        // As long as that, their replies have arrived, and their timeouts are over.
         let later = fetch(Protocol::Http1, server.http, Request::new("GET", "/delay/4500")).await;
         assert_eq!(later.status, 200);
         runs.iter().for_each(|run| run.signal(Signal::CONT));
@@ -181,7 +181,7 @@ fn without_arguments_the_embedded_server_is_loaded() {
     assert_eq!(report.requests("offered"), 15_000, "5,000/s for 3 s");
 }
 
-/// A script whose variable is empty by mistake must not load a server of our own instead.
+/// A script whose variable is empty by mistake must not load our own server instead.
 fn a_missing_target_is_an_error_unless_embedded_is_requested() {
     let run = |variables: &[(&str, &str)], args: &[&str]| {
         let mut command = command("loadgen");

@@ -49,6 +49,7 @@ mod layers; // rules checked on the sources' modules
 mod loadgen_cli; // loadgen's command line
 mod logs; // the access log and the periodic figures
 mod misbehaving_clients; // clients that vanish, stall or flood
+mod names; // rules checked on the names of types and modules
 mod operation; // dummy-server's command line
 mod origins; // loadgen against third-party servers
 mod pacing; // when requests arrive
@@ -72,13 +73,13 @@ mod reports; // formats of a report, and kept reports
 mod resources; // files, connections, memory, workers
 mod scraped; // the metrics, in both exposition formats
 mod settings; // what HTTP/2 clients are allowed
-mod split;
+mod split; // service times, by where the time was spent
 mod streams; // streamed content, and digests
 mod targets; // request targets, in every form
 mod tls; // TLS, client certificates, reloads
 mod tls_clients; // TLS with third-party clients
 mod traces; // Trace Context
-mod uploaded;
+mod uploaded; // bodies of requests, checked by the server
 mod verified; // what loadgen proves of each request
 mod verified_messages; // what loadgen proves of each message on a WebSocket
 mod verified_streams; // the same of messages of gRPC streams

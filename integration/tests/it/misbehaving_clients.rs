@@ -110,7 +110,7 @@ async fn nothing_is_left(server: &Server, served: usize) {
     }
 }
 
-/// A server that sends these bytes on each connection, before or after something has come, and then reads until the end.
+/// A server that sends these bytes on each connection, before or after something has arrived, and then reads until the end.
 fn serve(bytes: &'static [u8], speaks_first: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");

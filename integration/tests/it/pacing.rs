@@ -27,7 +27,7 @@ async fn arrivals_stay_even_across_workers() {
 }
 
 /// Most arrivals are in their place. Of bursts of a tenth of a second, a quarter would be; a busy machine
-/// delays some, which is no burst.
+/// delays some, which is not a burst.
 fn assert_even(protocol: Protocol, args: &[&str]) {
     let record = Record::start(protocol);
     let scheme = if protocol == Protocol::Http1 { "http" } else { "h2c" };
@@ -121,7 +121,7 @@ fn first_cpu() -> usize {
     (0..rustix::thread::CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu)).expect("a CPU")
 }
 
-async fn a_starved_server_tells_that_it_was_and_loadgen_is_not_blamed(protocol: Protocol) {
+async fn a_starved_server_reports_that_it_was_and_loadgen_is_not_blamed(protocol: Protocol) {
     let scheme = if protocol == Protocol::Http1 { "http" } else { "h2c" };
     let args = ["-r", "200", "-t", "600", "-H", "x-dummy-timing: worker"];
     let report = frozen_after(10, scheme, &args).await;

@@ -82,7 +82,7 @@ async fn one_range_is_cut_from_the_pattern(protocol: Protocol, _: AndTls) {
         assert_eq!(exchange.status, 416, "{range}");
         assert_eq!(exchange.field("content-range"), Some("bytes */1000000"), "{range}");
     }
-    // What is no range of bytes, or more than one, is answered whole (RFC 9110 section 14.2).
+    // What is not a range of bytes, or is more than one, is answered whole (RFC 9110 section 14.2).
     for range in ["lines=1-2", "bytes=5-2", "bytes=a-b", "bytes=0-1,4-5"] {
         let exchange = client.exchange(Request::get("/bin/1000").field("range", range)).await;
         assert_eq!((exchange.status, exchange.body.len()), (200, 1000), "{range}");

@@ -183,16 +183,16 @@ fn a_reply_to_another_request_is_broken() {
     );
 }
 
-fn a_client_that_has_gone_unnoticed_is_told() {
+fn a_client_that_has_gone_unnoticed_is_reported() {
     assert_found_over_http1(Habit::IgnoreAborts, "client-abort", "gateway", &[("waiting", "changed")]);
 }
 
-fn a_reply_that_is_held_back_is_told() {
+fn a_reply_that_is_held_back_is_reported() {
     let expected = [("events", "changed"), ("chunks", "changed"), ("length", "changed")];
     assert_found_over_http1(Habit::HoldReplies, "streamed-reply", "gateway", &expected);
 }
 
-fn an_upload_that_is_held_back_is_told() {
+fn an_upload_that_is_held_back_is_reported() {
     let expected = [("length", "changed"), ("chunked", "changed")];
     assert_found_over_http1(Habit::HoldUploads, "streamed-upload", "gateway", &expected);
 }
@@ -260,12 +260,12 @@ fn another_interim_reply_is_not_taken_for_100() {
     assert_found_over_http1(Habit::SayProcessing, "continue", "gateway", &[("sent", "broken")]);
 }
 
-fn dropped_interim_replies_are_told() {
+fn dropped_interim_replies_are_reported() {
     assert_found_over_http1(Habit::DropInterims, "early-hints", "gateway", &[("one", "changed")]);
     assert_found_over_http1(Habit::DropInterims, "early-hints", "proxy", &[("one", "broken")]);
 }
 
-fn a_changed_target_is_told_with_what_arrived() {
+fn a_changed_target_is_reported_with_what_arrived() {
     let server = Server::start();
     let relay = Relay::of_exchanges(server.http, Habit::ChangeTargets);
     let expected = [("double-slash", "changed"), ("dot-segments", "changed"), ("encoded-letter", "changed")];
@@ -274,7 +274,7 @@ fn a_changed_target_is_told_with_what_arrived() {
     assert!(finished.stdout.contains("/x//y arrived as /changed"), "{finished}");
 }
 
-fn an_upgrade_that_does_not_arrive_is_told() {
+fn an_upgrade_that_does_not_arrive_is_reported() {
     let expected = [("echo", "changed"), ("ping", "changed"), ("close-code", "changed")];
     assert_found_over_http1(Habit::DropUpgrades, "websocket", "gateway", &expected);
 }
@@ -351,7 +351,7 @@ fn a_probe_whose_direct_column_is_not_clean_says_that_it_could_not_judge() {
     );
 }
 
-fn a_server_that_is_no_dummy_server_is_an_error() {
+fn a_server_that_is_not_a_dummy_server_is_an_error() {
     let nobody =
         std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let finished = loadgen(&["probe", BRIEF, &format!("http://{nobody}")]);

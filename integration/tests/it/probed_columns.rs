@@ -45,7 +45,7 @@ fn a_column_that_cannot_be_reached_does_not_keep_others_from_being_asked() {
     assert!(finished.stdout.contains("can't find unknown"), "{finished}");
 }
 
-fn where_no_column_can_be_asked_it_is_said_of_each_why() {
+fn where_no_column_can_be_asked_the_report_says_why_of_each() {
     let nobody =
         std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let finished = probe(&[&format!("gone=http://{nobody}"), "unknown=http://unknown.invalid:1"]);

@@ -62,7 +62,7 @@ fn chunks_for_a_client_of_http10_are_broken() {
     assert_found_over_http1(Habit::RaiseVersion, "http10", "gateway", &[("client", "broken")]);
 }
 
-fn a_client_that_has_ended_its_direction_and_is_dropped_is_told() {
+fn a_client_that_has_ended_its_direction_and_is_dropped_is_reported() {
     assert_found_over_http1(Habit::EndHalfClosed, "half-close", "gateway", &[("request", "answered_itself")]);
 }
 
@@ -134,7 +134,7 @@ fn what_is_not_judged_is_described() {
 }
 
 /// A refusal is a finding about a matter of configuration like any other.
-fn what_a_proxy_does_in_place_of_the_server_is_described_as_well() {
+fn what_a_proxy_does_in_place_of_the_server_is_described_too() {
     let server = Server::start();
     let relay = Relay::of_exchanges(server.http, Habit::RefusePipelines);
     let url = format!("http://{}", relay.address);

@@ -107,7 +107,7 @@ async fn probes_are_answered_while_the_process_is_out_of_files() {
     for _ in 0..2 * FILES {
         clients.push(Http1::connect(server.http).await);
     }
-    // Each reading comes over a connection of its own, and reads a file.
+    // Each reading comes over its own connection, and reads a file.
     Metrics::until(server.admin, |metrics| metrics.sum("dummy_server_accept_errors_total", &[]) > 3).await;
     // Silent clients of the admin port take what is left, and give it back.
     let mut silent = Vec::new();

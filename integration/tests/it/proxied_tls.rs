@@ -40,7 +40,7 @@ fn rows() -> Cases {
     cases
 }
 
-/// A proxy that ends TLS, the server behind it, and who has signed for the proxy.
+/// A proxy that ends TLS, the server behind it, and the authority that has signed for the proxy.
 struct Lab {
     server: Server,
     proxy: Proxy,

@@ -358,7 +358,7 @@ async fn haproxy_in_tcp_mode_passes_the_client_address(protocol: Protocol, _: An
     assert_eq!(echo["tls"].is_object(), is_over_tls());
 }
 
-async fn loadgen_tells_of_its_own_connections_before_tls_and_over_both_protocols() {
+async fn loadgen_reports_its_own_connections_before_tls_and_over_both_protocols() {
     let authority = Authority::root();
     let issued = authority.issue("proxied", Key::Ecdsa);
     let ca = authority.file();

@@ -61,7 +61,7 @@ fn passed_on(client: &TcpStream, server: &TcpStream) {
     });
 }
 
-/// A server as a process of its own, and where it listens.
+/// A server as a separate process, and where it listens.
 fn server(flags: &[String]) -> (Process, SocketAddr) {
     let mut server = command("dummy-server");
     server.args(["--addr=127.0.0.1:0", "--grpc-addr=", "--admin-addr=", "--pprof-addr="]).args(flags);
@@ -126,7 +126,7 @@ fn a_drained_server_whose_process_is_gone_is_judged_by_what_it_has_posted() {
 
 fn without_a_post_of_a_server_that_is_gone_its_requests_cannot_be_judged() {
     let forward = Forward::start();
-    // It is not told where to post, and it can't connect to where it is told.
+    // One has no address to post to, and one can't connect to its address.
     let nowhere = format!("--ledger-push=http://{}/", forward.address);
     for (flags, listens) in [(vec![], true), (vec![nowhere], false)] {
         let finished = run_until_the_server_has_gone(&flags, listens, &forward);

@@ -3,7 +3,7 @@
 //! They run in a network namespace of the test, where all ports are free. A block that comes to listen is a server: it
 //! runs on beside the blocks that follow, until the next server takes its ports. Three things differ from a reader's
 //! machine: `cargo run` and `cargo install` take the programs that the tests have built, loadgen runs for a second
-//! where it is given a duration, and a block for a container engine or a cluster is left to a test of its own.
+//! where it is given a duration, and a block for a container engine or a cluster is left to a separate test.
 
 use std::{
     env, fs,
@@ -78,7 +78,7 @@ fn blocks() -> Vec<String> {
     let text = fs::read_to_string(top().join("README.md")).expect("there is a README");
     // The text between fences is every second part.
     let blocks = text.split("```").skip(1).step_by(2);
-    // A language stands behind the fence of what is no command.
+    // A language stands behind the fence of what is not a command.
     blocks.filter_map(|block| block.strip_prefix('\n').map(str::to_owned)).collect()
 }
 
@@ -90,7 +90,7 @@ fn starts_a_server(block: &str) -> bool {
     block.lines().any(|line| line.starts_with("dummy-server") || line.contains("-p dummy-server"))
 }
 
-/// A server of a block, which is ended whatever becomes of the test.
+/// A server of a block, which is ended however the test ends.
 struct Server {
     process: Option<Process>,
     pid: Pid,
@@ -159,10 +159,10 @@ impl Sandbox {
     }
 
     pub(crate) fn start(&self, block: &str, pidfile: &Path) -> Process {
-        // A file of its own: bash reads its script bit by bit, and a server's is still being read.
+        // Its own file: bash reads its script bit by bit, and a server's is still being read.
         let script = tempfile::Builder::new().suffix(".sh").tempfile_in(self.directory.path());
         let (_, script) = script.and_then(|file| Ok(file.keep()?)).expect("a file is made");
-        // Commands after one that has failed are run as well, as by a reader.
+        // Commands after one that has failed are still run, as by a reader.
         let text = format!("trap 'echo \"failed with $?: $BASH_COMMAND\" >&2' ERR\n{block}");
         fs::write(&script, text).expect("a file is written");
         let mut path = self.directory.path().join("bin").into_os_string();

@@ -61,7 +61,7 @@ async fn posts(
     let args = ["--no-progress", "-o", "json", "--verify", "--ledger", &ledgers];
     let finished = loadgen(&[&args[..], &["-X", "POST", "-c", "4", "-n", &total, &url]].concat());
     let report = Report::parse(&finished.stdout);
-    // The server's own metrics have the canary as well.
+    // The server's own metrics count the canary, too.
     let servers = report.json()["verify"]["servers"].as_array().expect("servers");
     let of_bad = servers.iter().find(|server| server["instance"] == "bad").expect("the one that fails");
     let refused = of_bad["sightings"].as_u64().expect("a count");
@@ -96,7 +96,7 @@ fn assert_passed_on(report: &Report, refused: u64) {
     assert_eq!(report.number("/verify/sightings"), SENT);
 }
 
-async fn nginx_repeats_posts_after_503_only_when_it_is_told_to() {
+async fn nginx_repeats_posts_after_503_only_when_it_is_configured_to() {
     let again = "proxy_next_upstream error timeout http_503 non_idempotent;";
     let Some((report, refused)) = posts(NGINX, nginx_balancing, again).await else { return };
     assert_repeated(&report, refused);
@@ -104,7 +104,7 @@ async fn nginx_repeats_posts_after_503_only_when_it_is_told_to() {
     assert_passed_on(&report, refused);
 }
 
-async fn haproxy_repeats_posts_after_503_only_when_it_is_told_to() {
+async fn haproxy_repeats_posts_after_503_only_when_it_is_configured_to() {
     let again = "  retries 3\n  retry-on 503\n  option redispatch 1";
     let Some((report, refused)) = posts(HAPROXY, haproxy, again).await else { return };
     assert_repeated(&report, refused);

@@ -40,7 +40,7 @@ fn assert_adds_up(report: &Report) {
     for part in ["/ways/there_us", "/server_us", "/ways/back_us"] {
         assert_eq!(report.number(&format!("/verify/time{part}/count")), SENT, "{part}");
     }
-    assert_eq!(report.number("/verify/time/outside_us/count"), 0, "the ways of all are told apart");
+    assert_eq!(report.number("/verify/time/outside_us/count"), 0, "the ways of all are distinguished");
     assert_eq!(report.number("/verify/time/impossible"), 0);
     assert_eq!(report.number("/verify/time/untold"), 0);
     let mean = |part: &str| figure(report, &format!("{part}/mean"));

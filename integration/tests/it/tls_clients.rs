@@ -72,7 +72,7 @@ async fn curl_speaks_tls(protocol: Protocol) {
     }
 }
 
-async fn curl_trusts_a_certificate_of_our_own() {
+async fn curl_trusts_our_own_certificate() {
     let Some(program) = require("curl") else { return };
     let folder = tempfile::tempdir().expect("a temporary directory");
     let authority = folder.path().join("ca.pem");
@@ -107,7 +107,7 @@ async fn h2load_counts_what_the_server_counts_over_tls(protocol: Protocol) {
     Metrics::until(server.admin, |metrics| metrics.sum(REQUESTS, &labels) == 2001).await;
 }
 
-/// One request by `openssl s_client`, which says a lot about the connection.
+/// One request by `openssl s_client`, which reports much about the connection.
 fn s_client(program: &Path, server: &Server, authority: &Path, args: &[&str]) -> Finished {
     let mut request = NamedTempFile::new().expect("a temporary file");
     request

@@ -16,7 +16,7 @@ const SENT: u64 = 200;
 const EVERY: u64 = 50;
 const HURT: u64 = SENT / EVERY;
 const LENGTH: usize = 64 << 10;
-/// Blocks that have a checksum of their own.
+/// Blocks that have their own checksum.
 const BLOCK: u64 = 1024;
 
 fn is_chosen(number: u64) -> bool {
@@ -57,7 +57,7 @@ fn first(report: &Report, finding: &str) -> (u64, u64, Option<u64>, String) {
     (found["count"].as_u64().unwrap(), example["number"].as_u64().unwrap(), example["offset"].as_u64(), what)
 }
 
-fn uploads_that_differ_are_told_by_number_and_block() {
+fn uploads_that_differ_are_reported_by_number_and_block() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = body(folder.path());
     for more in [&["--body-file", &file][..], &["--body-file", &file, "--chunked"]] {
@@ -68,7 +68,7 @@ fn uploads_that_differ_are_told_by_number_and_block() {
         ] {
             let report = uploaded(fault, more);
             let (count, number, at, what) = first(&report, "/uploads/differing");
-            // Those that were hurt last may be told first.
+            // Those that were damaged last may be reported first.
             assert_eq!((count, number % EVERY, at), (HURT, 7, Some(offset)), "{what}");
             assert_eq!(what.contains("ends cleanly after 1,000 of 65,536 bytes"), offset == 1000, "{what}");
             assert_eq!(report.number("/verify/uploads/checked"), SENT);
@@ -79,7 +79,7 @@ fn uploads_that_differ_are_told_by_number_and_block() {
     }
 }
 
-fn uploads_with_placeholders_are_compared_as_well() {
+fn uploads_with_placeholders_are_compared_too() {
     let report = uploaded(|_| Fault::ShortenUpload(3), &["--body", "number {{seq}}"]);
     let (count, number, offset, what) = first(&report, "/uploads/differing");
     assert_eq!((count, number % EVERY, offset), (HURT, 7, Some(3)), "{what}");

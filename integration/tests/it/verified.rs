@@ -128,7 +128,7 @@ fn a_faithful_proxy_raises_no_alarm_in_any_protocol() {
     }
 }
 
-fn several_calls_beside_requests_are_proven_as_well() {
+fn several_calls_beside_requests_are_proven_too() {
     let server = Server::with(&["--workers=2"]);
     let folder = tempfile::tempdir().expect("a folder");
     let plan = folder.path().join("plan.yaml");
@@ -156,7 +156,7 @@ fn several_calls_beside_requests_are_proven_as_well() {
     }
 }
 
-fn a_request_that_never_arrives_is_told_from_one_whose_reply_is_cut() {
+fn a_request_that_never_arrives_is_distinguished_from_one_whose_reply_is_cut() {
     through(|_| Fault::Lose, "/bin/1K", &[], &[("/never_arrived/unanswered/count", HURT)]);
     let cut = through(|_| Fault::CutReply(100), "/bin/1K", &[], &[("/cut_on_the_way_back/count", HURT)]);
     let first = &cut.json()["verify"]["cut_on_the_way_back"]["examples"][0];
@@ -167,7 +167,7 @@ fn a_request_that_never_arrives_is_told_from_one_whose_reply_is_cut() {
     assert!(first["what"].as_str().unwrap().contains("after 100 bytes"), "{first}");
 }
 
-fn a_reply_of_the_proxy_itself_is_told_by_whether_the_request_arrived() {
+fn a_reply_of_the_proxy_itself_is_classified_by_whether_the_request_arrived() {
     let answered =
         through(|_| Fault::Answer(502), "/bin/1K", &[], &[("/never_arrived/answered_by_proxy/count", HURT)]);
     assert_eq!(answered.number("/verify/never_arrived/answered_by_proxy/statuses/502"), HURT);
@@ -177,7 +177,7 @@ fn a_reply_of_the_proxy_itself_is_told_by_whether_the_request_arrived() {
     through(|_| Fault::TakeToken, "/bin/1K", &[], &[("/never_arrived/answered_by_proxy/count", HURT)]);
 }
 
-fn repeats_are_told_by_what_had_become_of_the_request() {
+fn repeats_are_reported_by_how_the_request_had_ended() {
     let again = "/repeated/counts/after_success";
     let report = through(|_| Fault::Repeat, "/bin/1K", &["-X", "POST"], &[(again, HURT)]);
     let first = &report.json()["verify"]["repeated"]["examples"][0];
@@ -194,12 +194,12 @@ fn replies_to_other_requests_are_crossed_or_from_a_cache() {
     through(|_| Fault::Cache, "/bin/1K", &["-c", "1"], &damaged("/cached/count"));
 }
 
-fn a_request_that_nobody_sent_is_foreign() {
+fn a_request_that_no_client_sent_is_foreign() {
     let wanted = [("/foreign/count", HURT), ("/cached/count", HURT)];
     through(|number| Fault::Renumber(number + 1_000_000), "/bin/1K", &[], &wanted);
 }
 
-fn bodies_that_are_not_those_of_their_requests_are_told_with_the_offset() {
+fn bodies_that_are_not_those_of_their_requests_are_reported_with_the_offset() {
     let wanted = |what| [(what, HURT)];
     let first =
         |report: &Report, pointer: &str| report.number(&format!("/verify{pointer}/examples/0/offset"));
@@ -225,7 +225,7 @@ fn what_the_server_was_asked_to_break_off_is_its_own() {
 fn what_a_server_refused_is_neither_a_loss_nor_a_repeat() {
     let server = Server::with(&["--workers=2"]);
     let ledger = server.admin.to_string();
-    // With a delay, streams above the last one that GOAWAY names wait for their replies as well.
+    // With a delay, streams above the last one that GOAWAY names wait for their replies, too.
     for abort in ["goaway:5", "stream-reset(7):5", "goaway:5&dummy-delay=2ms"] {
         let url = format!("h2c://{}/bin/1K?dummy-abort={abort}", server.http);
         let args = ["--no-progress", "-o", "json", "--zero-loss", "-n", "1000", "--ledger", &ledger, &url];
@@ -357,7 +357,7 @@ fn many_runs_at_the_same_time_are_kept_apart() {
     assert_eq!(codes, [Some(0); 12]);
 }
 
-fn what_loadgen_gave_up_is_blamed_on_nobody_else() {
+fn what_loadgen_gave_up_is_not_blamed_on_others() {
     let server = Server::start();
     for scheme in ["http", "h2c"] {
         let url = format!("{scheme}://{}/delay/20000", server.http);
@@ -379,7 +379,7 @@ fn a_command_under_which_nothing_is_sent_proves_nothing() {
 }
 
 /// Ledgers whose counts overflow when added, ledgers that are not JSON and empty ones neither end a run nor prove anything.
-fn hostile_ledgers_are_told_and_end_nothing() {
+fn hostile_ledgers_are_reported_and_end_nothing() {
     let server = Server::start();
     let most = 1_u64 << 40;
     let cuts: Vec<_> = (0..64).map(|cut| format!("\"c{cut}\":{most}")).collect();
@@ -442,7 +442,7 @@ fn zero_loss_is_a_threshold_and_says_what_happened() {
     assert_eq!(finished.code, Some(3), "{finished}");
 }
 
-fn a_target_that_is_no_dummy_server_proves_nothing() {
+fn a_target_that_is_not_a_dummy_server_proves_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     // It answers whatever comes, and ends with the test's process.
@@ -461,7 +461,7 @@ fn a_target_that_is_no_dummy_server_proves_nothing() {
     assert!(finished.stdout.contains("nothing is proven"), "{finished}");
 }
 
-fn a_command_is_run_meanwhile_and_what_it_did_is_told_by_part() {
+fn a_command_runs_meanwhile_and_its_effects_are_reported_by_part() {
     let (server, folder) = (Server::start(), tempfile::tempdir().unwrap());
     let down = folder.path().join("down");
     let flag = down.clone();
@@ -524,7 +524,7 @@ fn a_server_beside_the_named_ledgers_is_reported_and_nothing_is_claimed_of_its_r
 }
 
 /// The run waits for a command that goes on when nothing is sent any more, and says so.
-fn a_command_that_outlasts_the_load_is_waited_for_and_told() {
+fn a_command_that_outlasts_the_load_is_waited_for_and_reported() {
     let (server, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
     let held = folder.path().join("held");
     mknodat(CWD, &held, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO is made");

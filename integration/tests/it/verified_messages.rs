@@ -118,13 +118,13 @@ fn without_a_ledger_that_is_named_servers_are_asked_through_the_target() {
     }
 }
 
-fn a_message_that_is_lost_on_the_way_there_is_told_from_one_whose_echo_is() {
+fn a_message_that_is_lost_on_the_way_there_is_distinguished_from_one_whose_echo_is() {
     through(MessageFault::Lose, &[("/never_arrived/unanswered/count", HURT)]);
     let report = through(MessageFault::LoseEcho, &[("/cut_on_the_way_back/count", HURT)]);
     assert_eq!(report.number("/verify/arrived"), SENT);
 }
 
-fn what_is_repeated_there_is_told_from_what_is_repeated_on_the_way_back() {
+fn what_is_repeated_there_is_distinguished_from_what_is_repeated_on_the_way_back() {
     // Both come with one read, so that the second one comes before the first is answered.
     let report = through(MessageFault::Double, &[("/repeated/counts/concurrent", HURT)]);
     assert_eq!(report.number("/verify/sightings"), SENT + HURT);

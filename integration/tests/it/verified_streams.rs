@@ -154,7 +154,7 @@ fn proxies_that_are_faithful_raise_no_alarm() {
     check(ENVOY);
 }
 
-fn a_message_that_waits_for_the_answer_to_the_one_before_is_proven_as_well() {
+fn a_message_that_waits_for_the_answer_to_the_one_before_is_proven_too() {
     let server = Server::with(&["--workers=2"]);
     for method in [ECHO, BIDI] {
         let url = format!("grpc://{}/{method}", server.http);
@@ -166,7 +166,7 @@ fn a_message_that_waits_for_the_answer_to_the_one_before_is_proven_as_well() {
     }
 }
 
-fn a_message_that_is_lost_on_the_way_there_is_told_from_one_whose_echo_is() {
+fn a_message_that_is_lost_on_the_way_there_is_distinguished_from_one_whose_echo_is() {
     for method in [ECHO, CLIENT, BIDI] {
         let wanted = [("/never_arrived/unanswered", HURT)];
         let report = through(method, Heading::There, CallFault::Lose, &wanted);
@@ -180,7 +180,7 @@ fn a_message_that_is_lost_on_the_way_there_is_told_from_one_whose_echo_is() {
     }
 }
 
-fn what_is_repeated_there_is_told_from_what_is_repeated_on_the_way_back() {
+fn what_is_repeated_there_is_distinguished_from_what_is_repeated_on_the_way_back() {
     for method in [ECHO, CLIENT, BIDI] {
         let report = through(method, Heading::There, CallFault::Double, &[("/repeated", HURT)]);
         assert_eq!(report.number("/verify/messages/sightings"), CALLS * EACH + HURT, "{method}");
@@ -190,7 +190,7 @@ fn what_is_repeated_there_is_told_from_what_is_repeated_on_the_way_back() {
     }
 }
 
-fn messages_that_change_places_are_told_with_the_way_on_which_they_did() {
+fn messages_that_change_places_are_reported_with_the_direction_in_which_they_did() {
     for method in [ECHO, CLIENT, BIDI] {
         let wanted = [("/reordered/on_the_way_there", HURT)];
         through(method, Heading::There, CallFault::Swap, &wanted);
@@ -223,7 +223,7 @@ fn a_byte_that_changes_is_found_in_the_token_as_behind_it() {
     }
 }
 
-fn what_was_found_is_said_by_call_and_message_and_fails_the_run() {
+fn findings_are_reported_by_call_and_message_and_fail_the_run() {
     let server = Server::with(&["--workers=2"]);
     let planted = PlantedCalls::start(server.http, |heading, number| match (heading, number) {
         (Heading::There, 57) => CallFault::Lose,

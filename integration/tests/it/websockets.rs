@@ -326,6 +326,6 @@ async fn next(socket: &mut Socket) -> WebSocket {
 async fn close_of(socket: &mut Socket) -> CloseFrame {
     match next(socket).await {
         WebSocket::Close(Some(frame)) => frame,
-        other => panic!("{other:?} is no close frame"),
+        other => panic!("{other:?} is not a close frame"),
     }
 }

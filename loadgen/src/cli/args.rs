@@ -8,7 +8,7 @@ use clap::{
 };
 use command_line::Variables;
 use contract::quantity::{self, LONGEST_TIME};
-use transport::proxy_protocol::Version;
+use transport::proxy_protocol::HeaderVersion;
 
 use super::{
     client_args::ClientArgs,
@@ -191,7 +191,7 @@ pub struct Args {
     /// It has the addresses of the connection itself (see --bind).
     #[arg(long, value_name = "VERSION", env = "LOADGEN_PROXY_PROTOCOL", value_parser = proxy_protocol(),
           hide_possible_values = true, help_heading = ROUTE)]
-    pub proxy_protocol: Option<Version>,
+    pub proxy_protocol: Option<HeaderVersion>,
 
     /// Use a forward proxy, like http://localhost:3128
     ///
@@ -781,9 +781,10 @@ fn on_overload() -> impl TypedValueParser<Value = OnOverload> {
 }
 
 /// `--proxy-protocol`.
-fn proxy_protocol() -> impl TypedValueParser<Value = Version> {
+fn proxy_protocol() -> impl TypedValueParser<Value = HeaderVersion> {
     let values = ["v1", "v2"].map(PossibleValue::new);
-    PossibleValuesParser::new(values).map(|value| if value == "v1" { Version::V1 } else { Version::V2 })
+    PossibleValuesParser::new(values)
+        .map(|value| if value == "v1" { HeaderVersion::V1 } else { HeaderVersion::V2 })
 }
 
 /// `--retry`.

@@ -347,7 +347,7 @@ impl Reply {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Head<'a> {
     /// HTTP/1's.
-    Http1(&'a http1::response::Head),
+    Http1(&'a http1::response::ResponseHead),
     /// HTTP/2's fields.
     Http2(&'a http2::Head),
 }

@@ -192,7 +192,7 @@ mod tests {
 
     /// A request whose reply has these fields.
     fn replied(fields: &[(&str, &str)]) -> InFlight {
-        let mut head = http1::response::Head::default();
+        let mut head = http1::response::ResponseHead::default();
         (head.status, head.fields) = (200, fields.iter().copied().collect());
         let mut in_flight = InFlight::new(Arrival::new(NUMBER, 0, 0), 0);
         assert_eq!(in_flight.reply.token, TokenEcho::None);

@@ -303,7 +303,7 @@ impl Builder {
 
     /// The PROXY header that connections begin with.
     #[must_use]
-    pub fn proxy_protocol(mut self, version: transport::proxy_protocol::Version) -> Self {
+    pub fn proxy_protocol(mut self, version: transport::proxy_protocol::HeaderVersion) -> Self {
         self.route.proxy_header = Some(version);
         self
     }

@@ -40,7 +40,7 @@ pub struct Route {
     /// How often the name is looked up again.
     pub(crate) resolve_every: Option<Duration>,
     /// The PROXY header that connections begin with.
-    pub(crate) proxy_header: Option<proxy_protocol::Version>,
+    pub(crate) proxy_header: Option<proxy_protocol::HeaderVersion>,
     /// The proxy that is asked for the target.
     pub(crate) proxy: Option<Proxy>,
 }
@@ -86,7 +86,7 @@ pub(super) struct Wanted {
     pub(super) resolve: Vec<String>,
     pub(super) resolve_every: Option<Duration>,
     pub(super) bind: Option<String>,
-    pub(super) proxy_header: Option<proxy_protocol::Version>,
+    pub(super) proxy_header: Option<proxy_protocol::HeaderVersion>,
     pub(super) proxy: Option<String>,
     pub(super) tunnel: bool,
 }

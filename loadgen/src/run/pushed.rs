@@ -208,8 +208,8 @@ fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
 /// The body of a POST, or the status with which the request is refused.
 fn read(client: &mut impl io::Read, patience: Duration) -> io::Result<Result<Vec<u8>, u16>> {
     let began = Instant::now();
-    let mut reader = request::Reader::new(Limits::default());
-    let mut head = request::Head::default();
+    let mut reader = request::RequestReader::new(Limits::default());
+    let mut head = request::RequestHead::default();
     let (mut rest, mut body) = (Vec::new(), Vec::new());
     let mut buffer = vec![0; 64 << 10];
     loop {

@@ -44,7 +44,7 @@ pub(super) struct Http1Requests {
     conduct: Option<Conduct>,
     /// Whether connections have several requests at once.
     pipelines: bool,
-    head: response::Head,
+    head: response::ResponseHead,
 }
 
 /// What is the same each time a request is sent.
@@ -98,7 +98,7 @@ impl From<(&Plan, &Site, Texts)> for Http1Requests {
             texts,
             conduct: Conduct::of(plan),
             pipelines: plan.load().within(Protocol::Http1).1.get() > 1,
-            head: response::Head::default(),
+            head: response::ResponseHead::default(),
         }
     }
 }
@@ -112,7 +112,7 @@ impl Http1Requests {
 /// A connection.
 pub(super) struct Http1 {
     stream: Stream,
-    reader: response::Reader,
+    reader: response::ResponseReader,
     /// Read and not taken in: the beginning of a head or of a line.
     rest: Vec<u8>,
     /// Whether the head of the current reply lets the connection go on.
@@ -144,7 +144,7 @@ impl Connection for Http1 {
     fn new(stream: Stream, _now: Nanos, requests: &Http1Requests) -> Self {
         Self {
             stream,
-            reader: response::Reader::new(http1::Limits::default()),
+            reader: response::ResponseReader::new(http1::Limits::default()),
             rest: Vec::new(),
             reusable: false,
             used: false,
@@ -334,7 +334,7 @@ impl Http1 {
                     if let Some(conduct) = self.conduct.as_mut().filter(|_| !is_sent) {
                         conduct.refused();
                     }
-                    self.reusable = head.keep_alive && head.framing != response::Framing::UntilClose;
+                    self.reusable = head.keep_alive && head.framing != response::ResponseFraming::UntilClose;
                     end
                 }
                 Ok(Some(http1::Event::Data(part))) => {

@@ -127,7 +127,7 @@ enum Stage {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beginning {
     sources: Sources,
-    proxy_header: Option<proxy_protocol::Version>,
+    proxy_header: Option<proxy_protocol::HeaderVersion>,
     /// What a proxy is asked for a tunnel with.
     connect: Option<Arc<[u8]>>,
     offer: Option<Arc<Offer>>,

@@ -1,4 +1,4 @@
-//! FNV-1a, which tells texts apart and hides nothing.
+//! FNV-1a, which distinguishes texts and hides nothing.
 
 /// The hash of these bytes, in 64 bits.
 pub(super) fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {

@@ -57,7 +57,7 @@ pub const fn is_sampled(run: u32, number: u64) -> bool {
 pub struct Sample {
     /// Its number.
     pub number: u64,
-    /// The number of the connection that it came on, by which the server tells its connections apart.
+    /// The number of the connection that it came on, by which the server distinguishes its connections.
     pub connection: u64,
     /// The version of HTTP, such as `HTTP/1.1`.
     pub version: String,
@@ -209,7 +209,7 @@ fn are_plausible(fields: &KeptFields, trailers: Option<&KeptFields>) -> bool {
     fields.is_plausible() && trailers.is_none_or(KeptFields::is_plausible)
 }
 
-/// Whether the values of a field are nobody's business.
+/// Whether the values of a field are confidential.
 fn is_secret(name: &str) -> bool {
     const NAMES: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
     const PARTS: [&str; 5] = ["token", "secret", "passw", "api-key", "session"];
@@ -221,7 +221,7 @@ fn redacted(run: u32, value: &[u8]) -> String {
     format!("(redacted: {} bytes, {:08x})", value.len(), checksum(run, value))
 }
 
-/// A text of up to `most` bytes as it is; of a longer one the beginning, and what tells it from others.
+/// A text of up to `most` bytes as it is; of a longer one the beginning, and what distinguishes it from others.
 fn kept(run: u32, text: &[u8], most: usize) -> String {
     if text.len() <= most {
         return String::from_utf8_lossy(text).into_owned();
@@ -230,7 +230,7 @@ fn kept(run: u32, text: &[u8], most: usize) -> String {
     format!("{beginning}... ({} bytes, {:08x})", text.len(), checksum(run, text))
 }
 
-/// Tells values of a run apart (FNV-1a, folded). It hides nothing that can be guessed: guesses can be tried against it.
+/// Distinguishes values of a run (FNV-1a, folded). It hides nothing that can be guessed: guesses can be tried against it.
 fn checksum(run: u32, value: &[u8]) -> u32 {
     let hash = fnv1a(run.to_le_bytes().into_iter().chain(value.iter().copied()));
     (hash >> 32) as u32 ^ hash as u32

@@ -2,7 +2,7 @@
 //! [`Seen`](super::Seen).
 //!
 //! All processes of a host share that clock, in whatever container or network namespace they are, unless they have a time
-//! namespace of their own. So both ends say which [`Host`] their clock belongs to, and instants of another one are compared with
+//! own namespace. So both ends say which [`Host`] their clock belongs to, and instants of another one are compared with
 //! nothing.
 
 use std::num::NonZeroU32;
@@ -57,10 +57,10 @@ impl Instants {
     /// The longest text.
     pub const LENGTH: usize = HOST + SEEN + SERVER;
 
-    /// Times of a server from this on, 73 minutes, are not told.
+    /// Times of a server of this length, 73 minutes, or more are not reported.
     pub const LONGEST: u64 = 1 << (6 * SERVER);
 
-    /// The bits of an instant that are told.
+    /// The bits of an instant that are reported.
     pub const INSTANT: u64 = (1 << (6 * SEEN)) - 1;
 
     /// Writes it to the beginning of `text`; how long it is.
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_instant() {
+    fn anything_else_is_not_an_instant() {
         for other in [
             "",
             "0000",

@@ -1,4 +1,4 @@
-//! The ledger of a verified run: which requests a server saw, how often, and what became of its replies.
+//! The ledger of a verified run: which requests a server saw, how often, and how its replies ended.
 //!
 //! loadgen writes a token, the [`Id`] of a request, into the field [`TOKEN`](crate::field::TOKEN). The server
 //! notes it and repeats it in [`SEEN`](crate::field::SEEN), so that a reply that is another request's is found out. At the
@@ -62,7 +62,7 @@ impl State {
     pub const UNSEEN: Self = Self(0);
     /// Its head was seen, and its reply is not complete.
     pub const OPEN: Self = Self(1);
-    /// It ended badly: the reply told of a failure of the server (5xx), or was broken off.
+    /// It ended badly: the reply reported a failure of the server (5xx), or was broken off.
     pub const FAILED: Self = Self(2);
     /// Its reply was handed over whole.
     pub const WHOLE: Self = Self(3);

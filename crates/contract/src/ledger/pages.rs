@@ -21,9 +21,9 @@ const PER_WORD: u64 = 32;
 
 const WORDS: usize = (NUMBERS_PER_PAGE / PER_WORD) as usize;
 
-/// A KiB of states. Clones share it until one of them changes it: a copy of all that was seen holds nobody up.
+/// A KiB of states. Clones share it until one of them changes it: a copy of all that was seen delays no request.
 ///
-/// Only what nobody else has is changed. Its words are atomic for the compiler alone, which can't know that: they are read and
+/// Only a page that is not shared is changed. Its words are atomic for the compiler alone, which can't know that: they are read and
 /// written as others are, whereas [`Arc::make_mut`] would take an operation that locks the cache line, for each request.
 #[derive(Clone, Debug)]
 struct Page(Arc<[AtomicU64; WORDS]>);
@@ -191,7 +191,7 @@ impl Pages {
         })
     }
 
-    /// Each number that is not zero, in order, with its state here and in `other`, but for those in the `usual` states that have
+    /// Each number that is not zero, in order, with its state here and in `other`, except for those in the `usual` states that have
     /// only such neighbours: how many these are.
     pub fn each_beside(
         &self,
@@ -222,7 +222,7 @@ impl Pages {
         left_out
     }
 
-    /// Takes over the numbers of others. Where both know one, it keeps the higher state and `both` is told of it, with the
+    /// Takes over the numbers of others. Where both know one, it keeps the higher state and calls `both` with the number and the
     /// two states.
     pub fn merge(&mut self, others: &Self, mut both: impl FnMut(u64, State, State)) {
         self.left_out += others.left_out;
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn merged_they_know_what_either_knew_and_tell_what_both_did() {
+    fn merged_they_know_what_either_knew_and_report_what_both_did() {
         let (mut one, mut other) = (Pages::default(), Pages::default());
         for number in 0..10_000 {
             if number % 2 == 0 {

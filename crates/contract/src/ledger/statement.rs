@@ -86,13 +86,13 @@ pub struct Statement {
     /// Heads of [sampled](super::is_sampled) requests that have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Sample>,
-    /// All loads of the run of which a server that has ended has seen something, so that what it has not seen is known as well.
+    /// All loads of the run of which a server that has ended has seen something, so that what it has not seen is known, too.
     /// None: it has not ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loads: Vec<u8>,
 }
 
-/// Sightings of what had been seen before, by what had become of it.
+/// Sightings of what had been seen before, by how that had ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Repeats {
@@ -244,8 +244,8 @@ impl Statement {
         Ok(statement)
     }
 
-    /// Takes over what another part of a server, or another server, has seen. `entries` of both are looked at for what had
-    /// become of a request before it was seen again elsewhere; the numbers of the first ones that were seen by both are returned.
+    /// Takes over what another part of a server, or another server, has seen. `entries` of both are looked at for how a
+    /// request had ended before it was seen again elsewhere; the numbers of the first ones that were seen by both are returned.
     pub fn merge(&mut self, pages: &mut Pages, other: &Self, others: &Pages) -> Vec<u64> {
         self.sightings = self.sightings.saturating_add(other.sightings);
         self.open = self.open.saturating_add(other.open);
@@ -357,7 +357,7 @@ impl Statement {
     }
 }
 
-/// What had become of a request when it was seen again.
+/// How a request had ended when it was seen again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
     /// It had been refused before processing.
@@ -384,7 +384,7 @@ impl Repeat {
         }
     }
 
-    /// Of two sightings whose times nobody knows any more.
+    /// Of two sightings whose times are no longer known.
     #[must_use]
     pub fn guessed(one: State, other: State) -> Self {
         match one.min(other) {
@@ -507,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_of_pages_is_refused() {
+    fn what_is_not_a_text_of_pages_is_refused() {
         let packed = |whole: &[(u64, u64)], pages: &[(u64, &str)]| Packed {
             whole: whole.to_vec(),
             pages: pages.iter().map(|(page, text)| (*page, (*text).to_owned())).collect(),
@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_have_seen_is_a_repeat_by_what_had_become_of_it() {
+    fn what_two_have_seen_is_a_repeat_by_how_it_had_ended() {
         let between = |first: &Entry, second: (u64, u64)| {
             let second = entry(1, second, 200, End::Whole);
             assert_eq!(Repeat::between(first, &second), Repeat::between(&second, first));

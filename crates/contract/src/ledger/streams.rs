@@ -1,7 +1,7 @@
 //! Messages of verified gRPC streams, which have no fields: each carries its token in its first field, `message` of the echo service
 //! and `payload` of the test service.
 //!
-//! A call's messages are numbered within the run as its calls are, in a load of their own. A digit of a token that changes on the way
+//! A call's messages are numbered within the run as its calls are, in their own load. A digit of a token that changes on the way
 //! would make it that of another message: its checksum stands behind it.
 
 use super::MESSAGE_TOKEN;
@@ -72,7 +72,7 @@ pub fn checked_token_id(text: &[u8]) -> Option<Id> {
     (checksum == crc32c::crc32c(token)).then(|| Id::read(token))?
 }
 
-/// The id of a message that carries a token, which has come as it was written. What stands behind its checksum is not looked at.
+/// The id of a message that carries a token, which has arrived as it was written. What stands behind its checksum is not looked at.
 #[inline]
 #[must_use]
 pub fn stream_message_id(text: &[u8]) -> Option<Id> {

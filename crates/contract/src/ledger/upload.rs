@@ -1,7 +1,7 @@
 //! The body of a request in a verified run: what is announced of it in the field [`UPLOAD`](crate::field::UPLOAD), and what came.
 //!
 //! A user's body is whatever it is: a server can't know where it differs, only that its checksum does. So it keeps the checksum at
-//! the end of each block as well, and the client, which has the body, finds the first block that differs.
+//! the end of each block, too, and the client, which has the body, finds the first block that differs.
 
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +48,7 @@ impl Announced {
     }
 }
 
-/// How many blocks of a body have a checksum of their own, at most.
+/// Maximum number of blocks of a body that have their own checksum.
 pub const MAX_BLOCKS: usize = 64;
 
 /// The smallest block, in bytes.
@@ -72,7 +72,7 @@ impl Digest {
         Self { block, ends: Vec::new(), length: 0, crc32c: 0 }
     }
 
-    /// More of it has come.
+    /// More of it has arrived.
     pub fn update(&mut self, mut data: &[u8]) {
         while self.ends.len() < MAX_BLOCKS && !data.is_empty() {
             let left = (self.ends.len() as u64 + 1).saturating_mul(self.block) - self.length;
@@ -170,7 +170,7 @@ pub struct Uploads {
 /// How many examples there are of bodies that differ.
 pub const MAX_DIFFERING: usize = 10;
 
-/// How many numbers of requests whose body broke off, or differs, are told.
+/// Maximum number of requests whose body broke off, or differs, that are reported by number.
 pub const MAX_BROKEN: usize = 64 << 10;
 
 impl Uploads {

@@ -123,7 +123,7 @@ pub fn shown(duration: Duration) -> String {
     format!("{:#}", jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX))
 }
 
-/// Writes a duration as one number with one unit, in ASCII and exactly, as [`duration`] reads it if it is no longer than
+/// Writes a duration as one number with one unit, in ASCII and exactly, as [`duration`] reads it if it is at most
 /// [`LONGEST_TIME`].
 #[must_use]
 pub fn canonical(duration: Duration) -> String {

@@ -52,7 +52,7 @@ impl Percent {
     }
 }
 
-/// All of several percentages, if that is no more than 100.
+/// The sum of several percentages, if that is at most 100.
 #[must_use]
 pub fn total(parts: impl IntoIterator<Item = Percent>) -> Option<Percent> {
     let sum = parts.into_iter().try_fold(0_u64, |sum, part| sum.checked_add(part.0))?;

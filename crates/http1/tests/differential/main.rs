@@ -18,7 +18,7 @@ use verdict::{Outcome, Verdict, difference, text};
 pub(crate) type Difference = (&'static str, &'static str, &'static str, &'static str);
 
 /// Compares the verdicts on every class of case and holds the differences against the table.
-#[expect(clippy::print_stdout, reason = "the counts are for whoever looks at them")]
+#[expect(clippy::print_stdout, reason = "the counts are for those who run it")]
 fn compare(
     names: impl Iterator<Item = &'static str>,
     known: &[Difference],

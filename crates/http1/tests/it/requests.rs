@@ -54,7 +54,7 @@ fn every_form_of_target_is_kept_raw() {
         assert!(seen[0].starts_with(&format!("{method} {target} Http11")), "{seen:?}");
     }
     let wire = b"GET /\xff\x80 HTTP/1.0\r\n\r\n";
-    let (mut reader, mut head) = (http1::request::Reader::new(Limits::default()), Default::default());
+    let (mut reader, mut head) = (http1::request::RequestReader::new(Limits::default()), Default::default());
     reader.read(&mut &wire[..], &mut head).unwrap();
     assert_eq!(head.target, b"/\xff\x80");
 }
@@ -107,15 +107,15 @@ fn a_refused_request_is_named_by_its_method_and_raw_target() {
         // The body of a request that was read is not the beginning of another.
         ("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nGET / HTTP/1.1\r\n", "", ""),
     ] {
-        let mut reader = http1::request::Reader::new(Limits::default());
-        let mut head = http1::request::Head { target: b"/of/another".to_vec(), ..Default::default() };
+        let mut reader = http1::request::RequestReader::new(Limits::default());
+        let mut head = http1::request::RequestHead { target: b"/of/another".to_vec(), ..Default::default() };
         let mut input = wire.as_bytes();
         while reader.read(&mut input, &mut head).is_ok_and(|event| event.is_some()) {}
         let seen = (String::from_utf8_lossy(&head.method), String::from_utf8_lossy(&head.target));
         assert_eq!((seen.0.as_ref(), seen.1.as_ref()), (method, target), "{wire:?}");
         assert!(head.fields.is_empty(), "{wire:?}");
     }
-    let (mut reader, mut head) = (http1::request::Reader::new(Limits::default()), Default::default());
+    let (mut reader, mut head) = (http1::request::RequestReader::new(Limits::default()), Default::default());
     let long = format!("GET /{}", "x".repeat(100_000));
     assert!(reader.read(&mut long.as_bytes(), &mut head).is_err());
     assert!(head.target.starts_with(b"/xxx") && head.target.len() < 10_000, "only the beginning is kept");
@@ -375,7 +375,7 @@ fn pipelined_requests_are_read_one_by_one() {
 
 #[test]
 fn the_trailers_of_one_request_are_not_those_of_the_next() {
-    let (mut reader, mut head) = (http1::request::Reader::new(Limits::default()), Default::default());
+    let (mut reader, mut head) = (http1::request::RequestReader::new(Limits::default()), Default::default());
     let chunked = get("Transfer-Encoding: chunked\r\n");
     let wire = format!("{chunked}0\r\na: b\r\n\r\n{}", get(""));
     let mut input = wire.as_bytes();

@@ -2,7 +2,7 @@
 
 use http1::{
     Event, Limits,
-    response::{Broken, Kind, Reader},
+    response::{Broken, Kind, ResponseReader},
 };
 
 use crate::transcript;
@@ -158,7 +158,7 @@ fn framing_fields_of_bodiless_replies_are_not_refused() {
 
 #[test]
 fn an_expected_kind_applies_to_one_reply() {
-    let (mut reader, mut head) = (Reader::new(Limits::default()), Default::default());
+    let (mut reader, mut head) = (ResponseReader::new(Limits::default()), Default::default());
     let wire = ok("Content-Length: 1\r\n").repeat(2);
     let mut input = wire.as_bytes();
     reader.expect(Kind::Head);
@@ -229,7 +229,7 @@ fn a_close_within_a_message_is_an_error() {
     ] {
         assert_eq!(read(&wire).last().unwrap(), CUT, "{wire:?}");
     }
-    let mut reader = Reader::new(Limits::default());
+    let mut reader = ResponseReader::new(Limits::default());
     assert_eq!((reader.has_begun(), reader.close()), (false, Ok(false)));
     let mut head = Default::default();
     assert_eq!(reader.read(&mut &b"HT"[..], &mut head), Ok(None));
@@ -238,7 +238,7 @@ fn a_close_within_a_message_is_an_error() {
 
 #[test]
 fn a_body_ended_by_close_leaves_nothing_begun() {
-    let (mut reader, mut head) = (Reader::new(Limits::default()), Default::default());
+    let (mut reader, mut head) = (ResponseReader::new(Limits::default()), Default::default());
     let wire = ok("");
     assert_eq!(reader.read(&mut wire.as_bytes(), &mut head), Ok(Some(Event::Head { end: false })));
     assert_eq!((reader.has_begun(), reader.close()), (true, Ok(true)));

@@ -41,7 +41,7 @@ impl Transcript {
     }
 }
 
-fn request_head(head: &request::Head) -> String {
+fn request_head(head: &request::RequestHead) -> String {
     let mut text = format!(
         "{} {} {:?} {:?} {:?}",
         String::from_utf8_lossy(&head.method),
@@ -60,7 +60,7 @@ fn request_head(head: &request::Head) -> String {
     text
 }
 
-fn response_head(head: &response::Head) -> String {
+fn response_head(head: &response::ResponseHead) -> String {
     let reason = String::from_utf8_lossy(&head.reason);
     let close = if head.keep_alive { "" } else { " close" };
     format!("{} {reason:?} {:?} {:?} {:?}{close}", head.status, head.version, head.fields, head.framing)
@@ -87,7 +87,7 @@ fn offer<'w>(
 
 /// Reads requests. The last entry is the rejection, or how many bytes wait for more and whether the reader is idle.
 pub(crate) fn requests(wire: &[u8], limits: Limits, pieces: impl Iterator<Item = usize>) -> Transcript {
-    let (mut reader, mut head) = (request::Reader::new(limits), request::Head::default());
+    let (mut reader, mut head) = (request::RequestReader::new(limits), request::RequestHead::default());
     let (mut transcript, mut rejection) = (Transcript::default(), None);
     let left = offer(wire, pieces, |input| match reader.read(input, &mut head) {
         _ if rejection.is_some() => false,
@@ -98,7 +98,7 @@ pub(crate) fn requests(wire: &[u8], limits: Limits, pieces: impl Iterator<Item =
             true
         }
         Ok(None) => {
-            let is_data = reader.in_body() && matches!(head.framing, request::Framing::Length(_));
+            let is_data = reader.in_body() && matches!(head.framing, request::RequestFraming::Length(_));
             assert!(!is_data || input.is_empty(), "data is never left over");
             false
         }
@@ -122,7 +122,7 @@ pub(crate) fn responses(
     limits: Limits,
     pieces: impl Iterator<Item = usize>,
 ) -> Transcript {
-    let (mut reader, mut head) = (response::Reader::new(limits), response::Head::default());
+    let (mut reader, mut head) = (response::ResponseReader::new(limits), response::ResponseHead::default());
     let (mut transcript, mut broken) = (Transcript::default(), None);
     let mut kinds = kinds.iter().copied();
     reader.expect(kinds.next().unwrap_or_default());

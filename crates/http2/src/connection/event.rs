@@ -54,7 +54,7 @@ pub enum Event<'i> {
         /// Or else by this end, because the peer broke a rule.
         by_peer: bool,
     },
-    /// Client: the peer has not processed the stream's request, which has ended and may be sent again (RFC 9113
+    /// Client: the peer has not processed the stream's request, which has ended and may be retried (RFC 9113
     /// section 8.7).
     Unprocessed {
         /// The stream.

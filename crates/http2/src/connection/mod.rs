@@ -57,7 +57,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// A configuration with the document's initial values, but for pushing, which a client does not want.
+    /// A configuration with the document's initial values, except for pushing, which a client does not want.
     #[must_use]
     pub fn new(role: Role) -> Self {
         let settings = Settings { enable_push: role == Role::Server, ..Settings::default() };
@@ -125,7 +125,7 @@ struct Continuing {
     block: Vec<u8>,
 }
 
-/// DATA of which a part has come.
+/// DATA of which a part has arrived.
 #[derive(Clone, Copy, Debug)]
 struct Partial {
     stream: u32,
@@ -177,7 +177,7 @@ impl Connection {
         }
     }
 
-    /// Tells the time, in milliseconds since any moment; once a second is often enough.
+    /// Takes the time, in milliseconds since any moment; once a second is often enough.
     ///
     /// # Errors
     /// The peer has not acknowledged SETTINGS in time (RFC 9113 section 6.5.3).
@@ -210,7 +210,7 @@ impl Connection {
         &self.remote
     }
 
-    /// Whether the peer's SETTINGS have come.
+    /// Whether the peer's SETTINGS have arrived.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.stage == Stage::Open

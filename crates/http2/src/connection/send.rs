@@ -40,7 +40,7 @@ impl Connection {
     }
 
     /// Sends a head (informational, final) or trailers, whose fields `write` writes. Nothing happens when the
-    /// stream is no more.
+    /// stream no longer exists.
     #[inline]
     pub fn head(&mut self, key: Key, end: bool, write: impl FnOnce(&mut Block<'_>)) {
         if self.streams.peek(key).is_some_and(|stream| !stream.local_closed) {

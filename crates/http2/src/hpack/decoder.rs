@@ -1,4 +1,4 @@
-//! Decoding of whole field blocks, with a memory for the last one: steady traffic repeats its blocks, but for its path
+//! Decoding of whole field blocks, with a memory for the last one: steady traffic repeats its blocks, except for its path
 //! or an id, and what is the same as before is copied instead of decoded and checked again.
 
 use std::{fmt, num::NonZeroU16};

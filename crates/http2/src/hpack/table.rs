@@ -76,7 +76,7 @@ impl Table {
         self.generation += 1;
         let size = entry.size();
         self.evict(self.max_size.saturating_sub(size));
-        // One that is too large empties the table, which is no error (RFC 7541 section 4.4).
+        // One that is too large empties the table, which is not an error (RFC 7541 section 4.4).
         if size <= self.max_size {
             self.size += size;
             self.entries.push_front(entry);

@@ -49,10 +49,10 @@ impl fmt::Display for Word {
 }
 
 /// Each frame of an output, with its payload.
-fn frames(output: &[u8]) -> impl Iterator<Item = (frame::Head, &[u8])> {
+fn frames(output: &[u8]) -> impl Iterator<Item = (frame::FrameHead, &[u8])> {
     let mut rest = output;
     std::iter::from_fn(move || {
-        let Some(head) = frame::Head::read(rest) else {
+        let Some(head) = frame::FrameHead::read(rest) else {
             assert!(rest.is_empty(), "whole frames are written");
             return None;
         };
@@ -63,7 +63,7 @@ fn frames(output: &[u8]) -> impl Iterator<Item = (frame::Head, &[u8])> {
 }
 
 /// The code with which a frame ends a stream, or the connection.
-fn ending(head: &frame::Head, payload: &[u8]) -> Option<Code> {
+fn ending(head: &frame::FrameHead, payload: &[u8]) -> Option<Code> {
     let number = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
     match head.kind {
         kind::GOAWAY => Some(Code(number(4))).filter(|code| *code != Code::NO_ERROR),
@@ -110,7 +110,7 @@ fn difference(ours: &Verdict, theirs: &Verdict) -> Option<(String, String)> {
         let mut said = BTreeSet::new();
         for id in streams {
             let word = verdict.get(id);
-            // An end of the connection says nothing of streams: then what was reset is what is odd.
+            // An end of the connection says nothing about streams: then what was reset is what is odd.
             let odd = if other.contains_key(&0) && !verdict.contains_key(&0) {
                 word.is_some_and(|word| word.code.is_some())
             } else {
@@ -126,7 +126,7 @@ fn difference(ours: &Verdict, theirs: &Verdict) -> Option<(String, String)> {
 }
 
 /// Compares the verdicts on every oddity, and holds the differences against the tables.
-#[expect(clippy::print_stdout, reason = "the counts are for whoever looks at them")]
+#[expect(clippy::print_stdout, reason = "the counts are for those who run it")]
 fn compare(names: &[&'static str], own: &[Difference], both: impl Fn(usize, u64) -> (Verdict, Verdict)) {
     let known: Vec<&Difference> = EITHER.iter().chain(own).collect();
     let mut met: BTreeMap<(&str, String, String), (u32, u64)> = BTreeMap::new();

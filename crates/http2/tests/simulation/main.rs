@@ -1,5 +1,5 @@
-//! A client and a server joined by a link in memory, in steps that a seed decides: who does something next, how
-//! many bytes the link carries, who changes its mind. Whatever happens, every stream ends once at each end, its
+//! A client and a server joined by a link in memory, in steps that a seed decides: which of them acts next, how
+//! many bytes the link carries, which end cancels. Whatever happens, every stream ends once at each end, its
 //! bytes are what was sent, the output is bounded, windows come back and nothing is left over.
 
 mod end;

@@ -1,4 +1,4 @@
-//! What an end does of its own accord: it asks, sends, gives window back and changes its mind. And the link, which
+//! What an end does by itself: it asks, sends, gives window back and cancels. And the link, which
 //! carries what it wrote.
 
 use std::io::IoSlice;
@@ -122,7 +122,7 @@ impl End {
         let before = self.preface.min(self.wire.len());
         self.preface -= before;
         self.wire.drain(..before);
-        while let Some(head) = frame::Head::read(&self.wire)
+        while let Some(head) = frame::FrameHead::read(&self.wire)
             && self.wire.len() >= frame::HEAD + head.len
         {
             if head.kind == frame::kind::DATA {

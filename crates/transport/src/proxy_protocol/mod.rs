@@ -1,7 +1,7 @@
-//! The PROXY protocol, versions 1 and 2, as the receiver sees it, bytes in, a header out, and as a sender of a connection of its own writes it. The document is HAProxy's
+//! The PROXY protocol, versions 1 and 2, as the receiver sees it, bytes in, a header out, and as a sender writes it on its own connection. The document is HAProxy's
 //! `doc/proxy-protocol.txt`; its sections are named below.
 //!
-//! It knows no socket and no clock, and does not say whether a header is to be believed.
+//! It knows no socket and no clock, and does not say whether a header can be trusted.
 
 mod tlv;
 mod version1;
@@ -13,7 +13,7 @@ use std::{fmt, net::SocketAddr};
 pub use tlv::{Ssl, Tlv, Value};
 pub use write::header;
 
-/// Bytes of the longest header that is read. Version 2 could have 65,551; what proxies send is far shorter, but for
+/// Bytes of the longest header that is read. Version 2 could have 65,551; what proxies send is far shorter, except for
 /// client certificates in it.
 pub const MAX_HEADER: usize = 16 << 10;
 
@@ -30,7 +30,7 @@ pub enum Parsed {
 
 /// Which version a header is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub enum HeaderVersion {
     /// A line of text (section 2.1).
     V1,
     /// Binary (section 2.2).
@@ -68,7 +68,7 @@ impl fmt::Display for Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// How it is written.
-    pub version: Version,
+    pub version: HeaderVersion,
     /// Whose connection it is.
     pub command: Command,
     /// The client's and the proxy's end; none when they are unknown, and for [`Command::Local`].

@@ -60,7 +60,7 @@ fn lines_of_version_1_are_read() {
         ("UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535", None),
     ] {
         let header = header(format!("PROXY {line}\r\n").as_bytes());
-        assert_eq!((header.version, header.command), (Version::V1, Command::Proxy));
+        assert_eq!((header.version, header.command), (HeaderVersion::V1, Command::Proxy));
         assert_eq!(header.endpoints, endpoints.map(|(source, destination)| (ip(source), ip(destination))));
         assert!(header.tlvs.is_empty());
     }
@@ -105,7 +105,7 @@ fn lines_that_break_the_rules_are_refused() {
 #[test]
 fn every_family_of_version_2_is_read() {
     let read = header(&binary(1, 0x11, &IPV4));
-    assert_eq!((read.version, read.command), (Version::V2, Command::Proxy));
+    assert_eq!((read.version, read.command), (HeaderVersion::V2, Command::Proxy));
     assert_eq!(read.endpoints, Some((ip("10.1.2.3:56324"), ip("10.4.5.6:443"))));
     let ipv6: Vec<u8> = (0..36).collect();
     let both =

@@ -80,7 +80,7 @@ pub(super) fn verify(header: &[u8], at: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Flags of the client, the result of the verification, and TLVs of its own.
+/// Flags of the client, the result of the verification, and its own TLVs.
 fn ssl(bytes: &[u8]) -> Result<Ssl, Error> {
     let &[flags, a, b, c, d, ref rest @ ..] = bytes else {
         return Err(Error::Malformed("a value of SSL that is too short"));

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{Command, Endpoint, Error, Header, Parsed, Version};
+use super::{Command, Endpoint, Error, Header, HeaderVersion, Parsed};
 use crate::address::canonical;
 
 pub(super) const PREFIX: &[u8] = b"PROXY ";
@@ -17,13 +17,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
     let line = std::str::from_utf8(&bytes[PREFIX.len()..end]).map_err(|_| Error::Malformed("not ASCII"))?;
     let (family, rest) = line.split_once(' ').unwrap_or((line, ""));
     let endpoints = match family {
-        // Whatever follows is to be ignored.
+        // Whatever follows must be ignored.
         "UNKNOWN" => None,
         "TCP4" => Some(endpoints::<Ipv4Addr>(rest)?),
         "TCP6" => Some(endpoints::<Ipv6Addr>(rest)?),
         _ => return Err(Error::Malformed("neither TCP4 nor TCP6 nor UNKNOWN")),
     };
-    let header = Header { version: Version::V1, command: Command::Proxy, endpoints, tlvs: Vec::new() };
+    let header = Header { version: HeaderVersion::V1, command: Command::Proxy, endpoints, tlvs: Vec::new() };
     Ok(Parsed::Header(Box::new(header), end + 2))
 }
 

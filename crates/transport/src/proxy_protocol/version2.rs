@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{Command, Endpoint, Error, Header, MAX_HEADER, Parsed, Version, tlv};
+use super::{Command, Endpoint, Error, Header, HeaderVersion, MAX_HEADER, Parsed, tlv};
 use crate::address::canonical;
 
 pub(super) const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -21,7 +21,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
         _ => return Err(Error::Malformed("neither LOCAL nor PROXY")),
     };
     let Some(fixed) = bytes.get(..FIXED) else { return Ok(Parsed::Incomplete) };
-    // What a proxy says of a connection of its own is to be thrown away, whatever it is (section 2.2).
+    // What a proxy says of its own connection must be discarded, whatever it is (section 2.2).
     let family = match command {
         Command::Proxy => Some(Family::of(fixed[13])?),
         Command::Local => None,
@@ -40,7 +40,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
         }
         None => (None, Vec::new()),
     };
-    Ok(Parsed::Header(Box::new(Header { version: Version::V2, command, endpoints, tlvs }), length))
+    Ok(Parsed::Header(Box::new(Header { version: HeaderVersion::V2, command, endpoints, tlvs }), length))
 }
 
 /// What addresses are written as.

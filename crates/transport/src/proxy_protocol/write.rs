@@ -2,15 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Version, version1, version2};
+use super::{HeaderVersion, version1, version2};
 
 /// The header of a connection from `source` to `destination`; without them, or when they are of two families, one that says
 /// that nothing is known of the client.
 #[must_use]
-pub fn header(version: Version, addresses: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
+pub fn header(version: HeaderVersion, addresses: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
     let addresses = addresses.filter(|(source, destination)| source.is_ipv4() == destination.is_ipv4());
     match version {
-        Version::V1 => match addresses {
+        HeaderVersion::V1 => match addresses {
             Some((source, destination)) => {
                 let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
                 let line =
@@ -19,7 +19,7 @@ pub fn header(version: Version, addresses: Option<(SocketAddr, SocketAddr)>) -> 
             }
             None => [version1::PREFIX, b"UNKNOWN\r\n"].concat(),
         },
-        Version::V2 => {
+        HeaderVersion::V2 => {
             let mut rest = Vec::new();
             let family = match addresses {
                 Some((source, destination)) => {
@@ -53,7 +53,7 @@ mod tests {
         let v4 = ("127.0.0.2:40000".parse().unwrap(), "127.0.0.1:80".parse().unwrap());
         let v6: (SocketAddr, SocketAddr) =
             ("[2001:db8::1]:65535".parse().unwrap(), "[::1]:1".parse().unwrap());
-        for version in [Version::V1, Version::V2] {
+        for version in [HeaderVersion::V1, HeaderVersion::V2] {
             for addresses in [Some(v4), Some(v6), None, Some((v4.0, v6.1))] {
                 let bytes = header(version, addresses);
                 let Parsed::Header(read, length) = parse(&bytes).unwrap() else { panic!("{bytes:?}") };

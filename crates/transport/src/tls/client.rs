@@ -1,4 +1,4 @@
-//! What a client offers in its handshakes, whom it trusts, and why it does not.
+//! What a client offers in its handshakes, which servers it trusts, and why it does not trust one.
 
 use std::{io, path::PathBuf, sync::Arc};
 

@@ -70,7 +70,7 @@ impl Facts {
             },
             alpn: connection.alpn_protocol().map(Into::into),
             sni,
-            // rustls has a prefix of its own for the suites of TLS 1.3.
+            // rustls has its own prefix for the suites of TLS 1.3.
             cipher: cipher.replace("TLS13_", "TLS_"),
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
             client,

@@ -6,7 +6,7 @@ use rustls::{CertificateError, Error, InvalidMessage, OtherError, PeerIncompatib
 
 use super::hello;
 
-/// How many bytes are kept of what is not TLS: enough to tell what else it is.
+/// How many bytes are kept of what is not TLS: enough to recognize what else it is.
 const FIRST: usize = 32;
 
 /// Why a handshake has failed.
@@ -80,7 +80,7 @@ pub enum Reason {
     Closed,
     /// It took longer than it may.
     Timeout,
-    /// What it sent is no TLS: plain HTTP, for one.
+    /// What it sent is not TLS: plain HTTP, for one.
     NotTls,
     /// It offers no version that is spoken here.
     Version,

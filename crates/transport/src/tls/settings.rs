@@ -36,7 +36,7 @@ pub struct Identity {
     pub key: PrivateKeyDer<'static>,
 }
 
-/// Whether clients have to say who they are.
+/// Whether clients have to authenticate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
     /// They may; a certificate that is not trusted ends the handshake all the same.
@@ -109,8 +109,9 @@ impl Identity {
 }
 
 impl Settings {
-    /// What connections are begun with. With the variable `SSLKEYLOGFILE`, secrets are appended to the file that it names. Tickets of an earlier call are of no use to it: whoever comes with one goes
-    /// through a whole handshake, and so gets to see a new certificate, and is measured against new authorities.
+    /// What connections are begun with. With the variable `SSLKEYLOGFILE`, secrets are appended to the file that it names.
+    /// It does not accept tickets of an earlier call: a client that presents one goes through a full handshake, and so gets to see
+    /// a new certificate, and is verified against new authorities.
     ///
     /// # Errors
     /// The key is not the certificate's or of an unknown kind, or the clients' authorities can't be read.
@@ -183,7 +184,7 @@ struct Resolver(Arc<CertifiedKey>);
 thread_local! {
     /// The name that a client asked for. An unbuffered connection of rustls 0.23 gives it to the resolver alone, in the
     /// middle of the call that takes the client's bytes in; the session takes it from here right after that call. The
-    /// other ways cost more: a resolver of its own needs a `ServerConfig` of its own for each connection, and the
+    /// other ways cost more: its own resolver needs a separate `ServerConfig` for each connection, and the
     /// crate's own reader of ClientHello (`hello`) would have to join those that come in several records.
     static REQUESTED_NAME: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
 }

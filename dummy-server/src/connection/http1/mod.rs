@@ -15,11 +15,11 @@ use bytes::Bytes;
 use http1::{Version, request, write};
 use wire::Output;
 
-use self::sending::Sending;
+use self::sending::SendingReply;
 use super::{
     input::Input,
     resources::Resources,
-    socket::{self, ByteStream, Ending, SharedSocket},
+    socket::{self, ByteStream, CloseReason, SharedSocket},
 };
 use crate::{
     budget::{Hold, counted},
@@ -44,7 +44,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
         ..Default::default()
     };
     let mut driver = Driver {
-        reader: request::Reader::new(limits),
+        reader: request::RequestReader::new(limits),
         output: Output::new(),
         port,
         resources,
@@ -71,12 +71,12 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
 }
 
 enum End {
-    Closed(Ending),
+    Closed(CloseReason),
     Upgrade(Options, Flight),
 }
 
 struct Driver<'a> {
-    reader: request::Reader,
+    reader: request::RequestReader,
     output: Output,
     port: Port,
     resources: &'a Rc<Resources>,
@@ -102,7 +102,7 @@ enum Current {
         body: Option<Rc<Inbox>>,
         asked: Asked,
     },
-    Sending(Sending),
+    Sending(SendingReply),
     Upgrading(Options, Flight),
 }
 
@@ -124,7 +124,7 @@ enum After {
         is_read_whole: bool,
     },
     /// The end of the connection; nothing more is read.
-    Break(Ending),
+    Break(CloseReason),
 }
 
 impl After {
@@ -151,16 +151,16 @@ impl Driver<'_> {
         if self.socket.lifecycle.patience.has_stalled(|| !self.output.is_empty() || self.awaits_body()) {
             if !self.output.is_empty() {
                 self.socket.lifecycle.break_off();
-                return Poll::Ready(End::Closed(Ending::Abandoned));
+                return Poll::Ready(End::Closed(CloseReason::Abandoned));
             }
             // The endpoint says what it has got so far, and the connection ends.
             self.body_ended(Err(UploadError::STALLED));
-            self.after = After::Break(Ending::Refused);
+            self.after = After::Break(CloseReason::Refused);
         }
         let mut read = false;
         loop {
             if self.orders.strongest() == Order::Close {
-                return Poll::Ready(End::Closed(Ending::Abandoned));
+                return Poll::Ready(End::Closed(CloseReason::Abandoned));
             }
             let mut moved = self.work(cx);
             match socket::poll_output(self.socket, &mut self.output, cx) {
@@ -171,7 +171,7 @@ impl Driver<'_> {
                     }
                     moved |= self.flushed();
                 }
-                Poll::Ready(Err(_)) => return Poll::Ready(End::Closed(Ending::Abandoned)),
+                Poll::Ready(Err(_)) => return Poll::Ready(End::Closed(CloseReason::Abandoned)),
                 Poll::Pending if self.has_enough() => {
                     self.replies_written();
                     return Poll::Pending;
@@ -184,10 +184,10 @@ impl Driver<'_> {
             }
             match self.read(cx) {
                 Poll::Ready(true) => {}
-                Poll::Ready(false) => return Poll::Ready(End::Closed(Ending::Abandoned)),
+                Poll::Ready(false) => return Poll::Ready(End::Closed(CloseReason::Abandoned)),
                 Poll::Pending if moved || self.resources.turn.is_over() => {}
                 Poll::Pending => {
-                    self.rest_a_while();
+                    self.resources.buffers.take_back(&mut self.output);
                     return Poll::Pending;
                 }
             }
@@ -207,11 +207,11 @@ impl Driver<'_> {
                     let drained = self.orders.strongest() == Order::Drain
                         && !self.input.has_more()
                         && self.socket.may_close();
-                    (drained || self.input.is_exhausted()).then_some(End::Closed(Ending::Complete))
+                    (drained || self.input.is_exhausted()).then_some(End::Closed(CloseReason::Complete))
                 }
-                After::Close { is_read_whole: true } => Some(End::Closed(Ending::Complete)),
+                After::Close { is_read_whole: true } => Some(End::Closed(CloseReason::Complete)),
                 // The rest may still be under way, and must not make a reset of the close.
-                After::Close { is_read_whole: false } => Some(End::Closed(Ending::Refused)),
+                After::Close { is_read_whole: false } => Some(End::Closed(CloseReason::Refused)),
                 After::Break(ending) => Some(End::Closed(ending)),
             },
             _ => None,
@@ -231,7 +231,7 @@ impl Driver<'_> {
         self.output.len() >= self.resources.budget.output(MOST_OUTPUT)
     }
 
-    /// Goes on with the current request. True: something has come of it that input may follow.
+    /// Goes on with the current request. True: it got so far that input may follow.
     fn work(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.current {
             Current::Waiting { reply, body, asked, .. } => match reply.as_mut().poll(cx) {
@@ -254,10 +254,5 @@ impl Driver<'_> {
             Current::Sending(_) => self.send(cx),
             _ => false,
         }
-    }
-
-    /// Nothing to do: gives back what an idle connection needs no memory for.
-    fn rest_a_while(&mut self) {
-        self.resources.buffers.take_back(&mut self.output);
     }
 }

@@ -10,7 +10,7 @@ use http1::{
     request::{self, Rejection},
 };
 
-use super::{super::socket::Ending, After, Asked, Current, Driver};
+use super::{super::socket::CloseReason, After, Asked, Current, Driver};
 use crate::{
     clock::now_ns,
     exchange,
@@ -62,7 +62,7 @@ impl Driver<'_> {
         if !self.input.keep(input, 0, waits) {
             let error = UploadError::TOO_MUCH;
             let rejection = Rejection { status: error.status.as_u16(), reason: error.reason() };
-            self.reject(rejection, &request::Head::default(), now_ns());
+            self.reject(rejection, &request::RequestHead::default(), now_ns());
         }
         self.body_broken_off();
         Poll::Ready(true)
@@ -128,7 +128,7 @@ impl Driver<'_> {
         }
     }
 
-    fn request(&mut self, fields: &request::Head, end: bool, now: u64) {
+    fn request(&mut self, fields: &request::RequestHead, end: bool, now: u64) {
         let mut asked = Asked { version: fields.version, expects_continue: fields.expect_continue && !end };
         if !fields.keep_alive {
             self.after = After::Close { is_read_whole: true };
@@ -150,8 +150,8 @@ impl Driver<'_> {
     }
 
     /// Responds to an invalid request, if the client can still be sent a response.
-    fn reject(&mut self, rejection: Rejection, fields: &request::Head, now: u64) {
-        self.after = After::Break(Ending::Refused);
+    fn reject(&mut self, rejection: Rejection, fields: &request::RequestHead, now: u64) {
+        self.after = After::Break(CloseReason::Refused);
         if !matches!(self.current, Current::Idle) {
             return self.body_ended(Err(UploadError::malformed(rejection.reason)));
         }
@@ -168,7 +168,7 @@ impl Driver<'_> {
         self.respond(pending, reply, Asked { version: Version::Http11, expects_continue: false }, true);
     }
 
-    /// The client has closed its end: what has come whole is answered.
+    /// The client has closed its end: what has arrived completely is answered.
     fn peer_ended(&mut self) {
         self.socket.lifecycle.peer_ended();
         self.body_broken_off();
@@ -183,7 +183,7 @@ impl Driver<'_> {
     }
 }
 
-fn head<'h>(fields: &'h request::Head, port: Port, lifecycle: &'h Lifecycle) -> Head<'h> {
+fn head<'h>(fields: &'h request::RequestHead, port: Port, lifecycle: &'h Lifecycle) -> Head<'h> {
     let protocol = if fields.version == Version::Http10 { Protocol::Http10 } else { Protocol::Http11 };
     Head {
         method: &fields.method,

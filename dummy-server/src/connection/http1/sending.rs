@@ -7,7 +7,7 @@ use contract::{field::INSTANCE, pattern};
 use http1::{Version, write};
 use wire::{Name, Output};
 
-use super::{super::socket::Ending, After, Asked, Current, Driver, MOST_OUTPUT};
+use super::{super::socket::CloseReason, After, Asked, Current, Driver, MOST_OUTPUT};
 use crate::{
     cut::Cut,
     exchange::{Content, FieldWriter, Finished, Flight, Pending},
@@ -18,7 +18,7 @@ use crate::{
 /// Bytes in a chunk of a body without announced length.
 const UNSIZED_PIECE: u64 = 256 << 10;
 
-pub(super) struct Sending {
+pub(super) struct SendingReply {
     content: Content,
     chunking: Chunking,
     pause: Pause,
@@ -103,7 +103,8 @@ impl Driver<'_> {
                 flight.goes_on();
                 let pause = Pause::None;
                 let chunking = Chunking { coded: chunked, left: 0 };
-                self.current = Current::Sending(Sending { content, chunking, pause, full: false, flight });
+                self.current =
+                    Current::Sending(SendingReply { content, chunking, pause, full: false, flight });
             }
         }
     }
@@ -114,11 +115,11 @@ impl Driver<'_> {
             sending.flight.cut(cut, false);
         }
         self.socket.lifecycle.break_off();
-        self.after = After::Break(Ending::Cut(cut));
+        self.after = After::Break(CloseReason::Cut(cut));
         self.current = Current::Idle;
     }
 
-    /// Whether the drain wants this to be the last reply: nothing that follows has come.
+    /// Whether the drain wants this to be the last reply: nothing that follows has arrived.
     fn is_last(&self) -> bool {
         self.orders.strongest() == Order::Drain && !self.input.has_more() && !self.socket.has_input()
     }
@@ -153,7 +154,7 @@ impl Driver<'_> {
     /// Sends content until enough waits, or the turn is over. True: the reply is complete.
     pub(super) fn send(&mut self, cx: &mut Context<'_>) -> bool {
         let Current::Sending(sending) = &mut self.current else { return false };
-        let Sending { content, chunking, pause, full, flight } = sending;
+        let SendingReply { content, chunking, pause, full, flight } = sending;
         if let (Pause::Due, Content::Chunks(chunks)) = (&pause, &mut *content)
             && chunks.timetable.poll(cx).is_ready()
         {
@@ -216,7 +217,7 @@ impl Driver<'_> {
 
     /// Content has ended.
     fn last_part(&mut self, trailers: &wire::Fields) -> bool {
-        if let Current::Sending(Sending { chunking, flight, .. }) = &mut self.current {
+        if let Current::Sending(SendingReply { chunking, flight, .. }) = &mut self.current {
             flight.whole();
             if chunking.coded {
                 flight.trailers(trailers.iter());
@@ -229,7 +230,9 @@ impl Driver<'_> {
 
     /// All that waited has been written. True: content was waiting for that.
     pub(super) fn flushed(&mut self) -> bool {
-        let Current::Sending(Sending { content, pause, full, .. }) = &mut self.current else { return false };
+        let Current::Sending(SendingReply { content, pause, full, .. }) = &mut self.current else {
+            return false;
+        };
         match (content, &pause) {
             (Content::Chunks(chunks), Pause::Flush) => {
                 chunks.timetable.advance(chunks.delay);

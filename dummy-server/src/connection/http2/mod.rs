@@ -23,7 +23,7 @@ use self::{
 use super::{
     input::Input,
     resources::Resources,
-    socket::{self, Ending, SharedSocket},
+    socket::{self, CloseReason, SharedSocket},
 };
 use crate::{
     budget::{Budget, Hold, counted},
@@ -101,7 +101,7 @@ fn http2_limits(max_header_bytes: usize) -> Limits {
     Limits {
         block: most,
         list: default.list.max(most),
-        // Frames may be small: a KiB each is no attack.
+        // Frames may be small: a KiB each is not an attack.
         continuations: default.continuations.max((most >> 10) as u32),
         ..default
     }
@@ -131,12 +131,12 @@ struct Driver<'a> {
     input: Input,
     /// For the output.
     output_hold: Hold,
-    /// When the client was told to open no more streams.
+    /// When the client was asked to open no more streams.
     told: Option<Instant>,
     /// The rule or limit that the client broke.
     error: Option<Code>,
     /// The connection ends like this, as soon as the output is written.
-    cut: Option<Ending>,
+    cut: Option<CloseReason>,
     /// The last stream that is processed, once GOAWAY has named it.
     last_processed: u32,
     /// The client does nothing any more: the connection ends, whether or not the output can be written.
@@ -144,7 +144,7 @@ struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.socket.lifecycle.begin_turn(cx);
         self.resources.turn.begin();
         self.ready.begin();
@@ -162,23 +162,20 @@ impl Driver<'_> {
         result
     }
 
-    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let mut read = false;
         loop {
             if self.orders.strongest() == Order::Close {
-                return Poll::Ready(Ending::Abandoned);
+                return Poll::Ready(CloseReason::Abandoned);
             }
             if self.given_up {
                 let written = socket::poll_output(self.socket, &mut self.conn.output, cx);
-                return Poll::Ready(if matches!(written, Poll::Ready(Ok(()))) {
-                    Ending::Complete
-                } else {
-                    Ending::Abandoned
-                });
+                let is_written = matches!(written, Poll::Ready(Ok(())));
+                return Poll::Ready(if is_written { CloseReason::Complete } else { CloseReason::Abandoned });
             }
             if let Some(how) = self.cut {
                 let written = std::task::ready!(socket::poll_output(self.socket, &mut self.conn.output, cx));
-                return Poll::Ready(written.map_or(Ending::Abandoned, |()| how));
+                return Poll::Ready(written.map_or(CloseReason::Abandoned, |()| how));
             }
             self.drain();
             self.ask_fresh();
@@ -192,13 +189,14 @@ impl Driver<'_> {
             let more = match written {
                 Poll::Ready(Ok(())) => {
                     if self.is_over() {
-                        let refused = self.conn.has_failed();
-                        return Poll::Ready(if refused { Ending::Refused } else { Ending::Complete });
+                        let has_failed = self.conn.has_failed();
+                        let how = if has_failed { CloseReason::Refused } else { CloseReason::Complete };
+                        return Poll::Ready(how);
                     }
                     // What is on the wire has made room for more.
                     resumed || !self.conn.is_blocked()
                 }
-                Poll::Ready(Err(_)) => return Poll::Ready(Ending::Abandoned),
+                Poll::Ready(Err(_)) => return Poll::Ready(CloseReason::Abandoned),
                 Poll::Pending if self.has_enough(&self.resources.budget) => return Poll::Pending,
                 Poll::Pending => false,
             };
@@ -219,10 +217,10 @@ impl Driver<'_> {
             match self.read(cx) {
                 Poll::Pending if more || self.resources.turn.is_over() => {}
                 Poll::Pending => {
-                    self.rest_a_while();
+                    self.resources.buffers.take_back(&mut self.conn.output);
                     return Poll::Pending;
                 }
-                Poll::Ready(Ending::Complete) => {}
+                Poll::Ready(CloseReason::Complete) => {}
                 Poll::Ready(how) => return Poll::Ready(how),
             }
         }
@@ -268,7 +266,7 @@ impl Driver<'_> {
     }
 
     /// Reads once and takes in what came.
-    fn read(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let resources = self.resources;
         let mut buffer = resources.buffers.for_reading();
         let buffer = &mut *buffer;
@@ -278,9 +276,9 @@ impl Driver<'_> {
                 Ok(Some(count)) => count,
                 Ok(None) => {
                     self.peer_ended();
-                    return Poll::Ready(Ending::Complete);
+                    return Poll::Ready(CloseReason::Complete);
                 }
-                Err(_) => return Poll::Ready(Ending::Abandoned),
+                Err(_) => return Poll::Ready(CloseReason::Abandoned),
             },
         };
         resources.buffers.lend(&mut self.conn.output);
@@ -309,10 +307,10 @@ impl Driver<'_> {
         let open = !input.is_empty() && !self.input.is_fresh() || self.conn.is_within_block();
         self.socket.lifecycle.patience.frame_open(open, input.len() == count);
         self.tick(now);
-        Poll::Ready(Ending::Complete)
+        Poll::Ready(CloseReason::Complete)
     }
 
-    /// Tells the state machine the time; the sweep sees to it that this goes on while nothing is read.
+    /// Passes the time to the state machine; the sweep makes sure that this goes on while nothing is read.
     fn tick(&mut self, now: u64) {
         if let Err(error) = self.conn.tick(now / 1_000_000) {
             self.error = Some(error.code);
@@ -344,7 +342,7 @@ impl Driver<'_> {
             None if self.conn.open_streams() > 0 || self.socket.may_close() => {
                 self.conn.drain();
                 self.told = Some(Instant::now());
-                // Conversations end by themselves when they are told.
+                // Conversations end by themselves when they are asked.
                 self.ask_all();
             }
             Some(told) if told.elapsed() >= GOAWAY_PATIENCE && self.conn.open_streams() == 0 => {
@@ -375,10 +373,5 @@ impl Driver<'_> {
             }
         }
         self.ask_all();
-    }
-
-    /// Nothing to do: gives back what an idle connection needs no memory for.
-    fn rest_a_while(&mut self) {
-        self.resources.buffers.take_back(&mut self.conn.output);
     }
 }

@@ -7,7 +7,7 @@ use contract::pattern;
 use http2::{Code, Key};
 
 use super::{
-    super::socket::Ending,
+    super::socket::CloseReason,
     Driver, SHARE,
     fields::Fields,
     streams::{Slot, Work},
@@ -19,14 +19,14 @@ use crate::{
     message::reply::{Part, Reply, Stream},
 };
 
-pub(super) struct Sending {
+pub(super) struct SendingStream {
     pub(super) content: Content,
     /// What is left of the current chunk.
     pub(super) chunk: Option<pattern::Range>,
     pub(super) flight: Flight,
 }
 
-impl Sending {
+impl SendingStream {
     /// Ready when the next chunk is due.
     pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.content {
@@ -103,9 +103,9 @@ impl Driver<'_> {
                 return self.replied(key);
             }
             let content = Content::Pattern { range, sized: true };
-            return self.send(key, Sending { content, chunk: None, flight });
+            return self.send(key, SendingStream { content, chunk: None, flight });
         }
-        self.send(key, Sending { content, chunk: None, flight });
+        self.send(key, SendingStream { content, chunk: None, flight });
     }
 
     /// Breaks off a stream, or the connection, with `last` as the last stream that was processed.
@@ -120,17 +120,17 @@ impl Driver<'_> {
                 self.socket.lifecycle.break_off();
                 http2::frame::goaway(self.conn.output.buffer(), last, code, b"");
                 self.refuse_above(last, cut);
-                self.cut = Some(Ending::Complete);
+                self.cut = Some(CloseReason::Complete);
             }
             Cut::Close | Cut::Reset | Cut::Short => {
                 self.socket.lifecycle.break_off();
-                self.cut = Some(Ending::Cut(cut));
+                self.cut = Some(CloseReason::Cut(cut));
             }
         }
         self.orders.wake();
     }
 
-    /// GOAWAY has told the client that streams above `last` are not processed, so that it can retry them (RFC 9113 section 6.8).
+    /// GOAWAY has informed the client that streams above `last` are not processed, so that it can retry them (RFC 9113 section 6.8).
     fn refuse_above(&mut self, last: u32, cut: Cut) {
         self.last_processed = last;
         for slot in self.slots.iter_mut().filter(|slot| slot.id > last) {
@@ -160,7 +160,7 @@ impl Driver<'_> {
     }
 
     /// Sends content, as much as there is room for, and a turn's worth at most.
-    pub(super) fn send(&mut self, key: Key, mut sending: Sending) {
+    pub(super) fn send(&mut self, key: Key, mut sending: SendingStream) {
         if self.is_cut() {
             return;
         }

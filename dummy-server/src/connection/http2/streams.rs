@@ -7,7 +7,7 @@ use std::{
 
 use http2::Key;
 
-use super::{Driver, sending::Sending};
+use super::{Driver, sending::SendingStream};
 use crate::{
     exchange::{self, Pending},
     lifecycle::Lifecycle,
@@ -37,11 +37,11 @@ pub(super) enum Work {
     /// The endpoint has not replied.
     Waiting(Pending, Awaited),
     /// The reply is being sent.
-    Sending(Sending),
+    Sending(SendingStream),
     /// The next chunk is awaited.
-    Pausing(Sending),
+    Pausing(SendingStream),
     /// More content is awaited.
-    Awaiting(Sending),
+    Awaiting(SendingStream),
 }
 
 impl Driver<'_> {
@@ -85,7 +85,7 @@ impl Driver<'_> {
         }
     }
 
-    /// A request that broke a rule: its stream is no more, and the access log is where it is seen.
+    /// A request that broke a rule: its stream is gone, and only the access log shows it.
     pub(super) fn malformed(&self, fields: &http2::Head, now: u64) {
         let connection = &self.socket.lifecycle;
         let head = head(fields, self.port, connection);

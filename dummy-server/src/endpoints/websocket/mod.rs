@@ -100,7 +100,7 @@ fn check_upgrade(head: &Head<'_>, upload: &Upload) -> Result<String, String> {
     version(head)?;
     let key = only(head, KEY)?.ok_or("Sec-WebSocket-Key is missing")?;
     let accept = accept(key)?;
-    // Whatever follows the head is meant for the socket: a body could not be told from it.
+    // Whatever follows the head is meant for the socket: a body could not be distinguished from it.
     if !upload.is_end() {
         return Err("a request that opens a WebSocket has no body".to_owned());
     }

@@ -260,7 +260,7 @@ impl<S: Carrier> Talk<'_, S> {
     fn happened(&mut self, event: Event) {
         match event {
             Event::Message { text, content } => {
-                // What follows has a time of its own.
+                // What follows has its own time.
                 self.begun = None;
                 self.echoed = content.len();
                 // One without a token costs a look at its first bytes.
@@ -343,7 +343,7 @@ impl<S: Carrier> Talk<'_, S> {
     }
 }
 
-/// What a client is told of a rule that it broke; a limit by the name of its flag.
+/// How a close frame names the rule that a client broke; a limit by the name of its flag.
 const fn reason(violation: Violation) -> &'static str {
     match violation {
         Violation::FrameTooLarge => "a frame above --ws-max-frame",
@@ -352,7 +352,7 @@ const fn reason(violation: Violation) -> &'static str {
     }
 }
 
-/// Makes sure that the close frame arrives: input that nobody will read is thrown away until the peer ends,
+/// Makes sure that the close frame arrives: input that nobody will read is discarded until the peer ends,
 /// or else the kernel would reset the connection.
 async fn finish(mut stream: impl Carrier, orders: &Orders) {
     if stream.shutdown().await.is_err() {

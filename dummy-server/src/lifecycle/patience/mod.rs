@@ -202,7 +202,7 @@ impl Patience {
     }
 
     /// What is due `now` for a connection that has an `order`, with requests in flight if it is `busy`. The system is
-    /// asked for the client's `presence` where only that can tell.
+    /// asked for the client's `presence` where only that can decide it.
     pub(super) fn sweep(
         &self,
         now: Instant,
@@ -213,7 +213,7 @@ impl Patience {
     ) -> Due {
         let touched = self.active.replace(false);
         let mut due = Due { order: self.timed_out(now, limits, touched, busy, order), ..Due::default() };
-        // A connection that listens is told by the system, and thousands of conversations may be quiet.
+        // The system notifies a connection that listens, and thousands of conversations may be quiet.
         let told = self.listening.get() && !self.peer_ended.get();
         if busy && !touched && !told && due.order < Order::Close && self.is_gone(now, limits, presence()) {
             due.client_gone = true;

@@ -1,4 +1,4 @@
-//! loadgen's plans: what is accepted has numbers within bounds, and a mistake is told in one line with its place. Files that
+//! loadgen's plans: what is accepted has numbers within bounds, and a mistake is reported in one line with its place. Files that
 //! a plan names are not read.
 
 use std::path::Path;

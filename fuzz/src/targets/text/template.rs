@@ -1,5 +1,5 @@
 //! Texts with placeholders in path, header field and body: what is accepted is rendered, twice the same, or else a mistake is
-//! told in one line.
+//! reported in one line.
 
 use clap::Parser as _;
 use loadgen::cli::{Args, command};

@@ -133,7 +133,7 @@ async fn several_requests(served: &mut Served, shape: Shape) {
     let metrics = Metrics::read(served.server.admin).await;
     for name in ["bin", "status", "echo"] {
         let counted = metrics.sum(REQUESTS, &[("endpoint", name)]);
-        // The other modes ask for /bin as well.
+        // The other modes ask for /bin, too.
         let counted = if name == "bin" { counted - before } else { counted };
         match shape.warmup {
             Count::None => assert_eq!(counted, of(name), "{name}"),
@@ -142,7 +142,7 @@ async fn several_requests(served: &mut Served, shape: Shape) {
     }
 }
 
-/// Two servers by turns: each has the requests that the report says it has.
+/// Two servers alternately: each has the requests that the report says it has.
 async fn several_targets(served: &mut Served, shape: Shape) {
     let other = served.another();
     let (first, second) = (served.url(""), other.url(""));

@@ -1,4 +1,4 @@
-//! Servers that leave messages half-told, where dummy-server cannot be made to.
+//! Servers that leave messages incomplete, where dummy-server cannot be made to.
 
 use bytes::Bytes;
 use h2::server;
@@ -25,7 +25,7 @@ pub(super) fn half_a_call() -> Peer {
     })
 }
 
-/// What becomes of a message on a WebSocket.
+/// How a message on a WebSocket ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Silence {
     /// Half a frame comes back, and the connection ends.

@@ -59,7 +59,7 @@ enum How {
     Delay,
     /// dummy-server keeps to the deadline of a call that it never answers.
     Deadline,
-    /// A certificate that is not to be trusted.
+    /// A certificate that must not be trusted.
     Certificate(Certificate),
     /// The server speaks the other version of HTTP alone.
     Alpn,

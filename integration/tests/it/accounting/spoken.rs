@@ -64,7 +64,7 @@ pub(super) const SOCKET_H2: Spoken =
 pub(super) const EACH: [&Spoken; 8] =
     [&HTTP1, &H2C, &HTTP1_TLS, &H2_TLS, &CALL, &STREAM, &SOCKET, &SOCKET_H2];
 
-/// The same over TLS as well.
+/// The same over TLS.
 pub(super) const CALL_TLS: Spoken = Spoken { name: "grpc_tls", tls: true, ..CALL };
 pub(super) const SOCKET_TLS: Spoken = Spoken { name: "websocket_tls", tls: true, ..SOCKET };
 pub(super) const SOCKET_H2_TLS: Spoken = Spoken { name: "websocket_h2_tls", tls: true, ..SOCKET_H2 };

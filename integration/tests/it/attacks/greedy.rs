@@ -240,7 +240,7 @@ fn waits(address: SocketAddr) -> Waits {
     })
 }
 
-/// A client on a thread of its own.
+/// A client on its own thread.
 struct Attacker {
     socket: TcpStream,
     thread: thread::JoinHandle<()>,

@@ -111,7 +111,7 @@ fn flood_of(first: &[u8], next: impl Fn(u32) -> Vec<u8> + 'static) -> Flood {
     Flood { first: [&preface(&[])[..], first].concat(), next: Box::new(next) }
 }
 
-/// A stream of its own, which the endpoint holds open.
+/// A separate stream, which the endpoint holds open.
 fn hang(number: u32) -> Vec<u8> {
     get(2 * number + 1, "/delay/60000")
 }

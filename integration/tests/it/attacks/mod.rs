@@ -1,6 +1,6 @@
 //! Abusive clients: each is rejected explicitly, takes little memory and CPU time, and delays no other client.
 //!
-//! The server is a process of its own with one worker, which the attacker shares with a bystander: a client that sends
+//! The server is a separate process with one worker, which the attacker shares with a bystander: a client that sends
 //! a request every so often. All of them are to be answered, and none long after it was due.
 
 mod bombs;
@@ -48,7 +48,7 @@ const SLOWEST: Duration = Duration::from_secs(5);
 /// CPU time that an attack may take of all but the admin port, of a build without optimization.
 const CPU: Duration = Duration::from_secs(8);
 
-/// A server, and somebody who uses it as it is meant.
+/// A server, and a client that uses it as it is meant.
 struct Scene {
     server: ServerProcess,
     before: Usage,
@@ -61,7 +61,7 @@ struct Scene {
 /// What a process has used so far.
 #[derive(Clone, Copy, Debug)]
 struct Usage {
-    /// The most memory that was resident at any time, in bytes.
+    /// The maximum resident memory, in bytes.
     memory: u64,
     cpu: Duration,
 }
@@ -137,7 +137,7 @@ impl Usage {
         let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("a process of ours");
         let ticks: u64 = threads
             .map(|thread| thread.expect("its number").file_name().into_string().expect("a number"))
-            // It answers what the test asks while it waits, however often that is, and nobody else.
+            // It answers what the test asks while it waits, however often that is, and nothing else.
             .filter(|thread| read(&format!("task/{thread}/comm")).trim() != "admin")
             .map(|thread| ticks(&read(&format!("task/{thread}/stat"))))
             .sum();

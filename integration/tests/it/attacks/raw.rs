@@ -1,4 +1,4 @@
-//! Requests as bytes, for attackers who send many.
+//! Requests as bytes, for attackers that send many.
 
 use contract::test::{Plan, TestRequest};
 use integration::client::framed;

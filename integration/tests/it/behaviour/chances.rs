@@ -54,7 +54,7 @@ async fn the_first_requests_of_a_key_fail(protocol: Protocol) {
     let mut statuses = Vec::new();
     for _ in 0..4 {
         for key in ["a", "b"] {
-            // Each on a connection of its own, which may be another worker's.
+            // Each on its own connection, which may be another worker's.
             let request = Request::get("/bin/1?dummy-fail-first=2").field("x-dummy-key", key);
             statuses.push(fetch(protocol, server.http, request).await.status);
         }

@@ -9,7 +9,7 @@ use integration::{
 };
 use serde_json::Value;
 
-/// What can have become of a request that was not given its own reply, each in one place, and whether it came to a server.
+/// How a request that did not get its own reply can have ended, each in one place, and whether it arrived at a server.
 const FINDINGS: [(&str, bool); 9] = [
     ("never_arrived/answered_by_proxy", false),
     ("never_arrived/unanswered", false),
@@ -77,7 +77,7 @@ pub(super) async fn assert_agree(report: &Report, admin: SocketAddr) {
 }
 
 /// Asserts that the parts before, while and after the command of a run are the whole of it, and say what went wrong. One that
-/// was due before the command may have been under way when it ran, and been hurt by it.
+/// was due before the command may have been under way when it ran, and been affected by it.
 pub(super) fn assert_in_parts(report: &Report) {
     let parts = ["before", "during", "after"];
     let sum =

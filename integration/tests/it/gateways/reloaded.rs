@@ -1,4 +1,4 @@
-//! A proxy is reloaded under load: what was hurt by it is in the report, and the server says the same.
+//! A proxy is reloaded under load: what was affected is in the report, and the server says the same.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -22,12 +22,12 @@ fn rows() -> Cases {
     let mut cases = Cases::new();
     for gateway in ALL {
         let name = format!("reloaded::{}", gateway.name);
-        cases = each(cases, &name, async move || both_ends_tell_what_was_hurt(gateway).await);
+        cases = each(cases, &name, async move || both_ends_report_what_was_damaged(gateway).await);
     }
     cases
 }
 
-async fn both_ends_tell_what_was_hurt(gateway: Gateway) {
+async fn both_ends_report_what_was_damaged(gateway: Gateway) {
     let Some(lab) = Lab::start(gateway, Pair::Http1) else { return };
     let (before, url) = (lab.proxy.processes(), format!("{}/bin/1K", lab.proxy.url()));
     let ledger = lab.server.admin.to_string();

@@ -1,4 +1,4 @@
-//! Servers behind a proxy are killed and restarted under load: what was hurt by it is in the report, and those that are left
+//! Servers behind a proxy are killed and restarted under load: what was affected is in the report, and those that are left
 //! say the same.
 
 use integration::{

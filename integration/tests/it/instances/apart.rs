@@ -1,4 +1,4 @@
-//! What each server has of its own, and what all have together.
+//! What each server has for itself, and what all share.
 
 use std::{collections::BTreeSet, fs, io, net::TcpListener, sync::Mutex};
 
@@ -15,7 +15,7 @@ use crate::operation::run;
 
 tests!();
 
-async fn each_has_a_name_ports_and_counters_of_its_own(protocol: Protocol) {
+async fn each_has_its_own_name_ports_and_counters(protocol: Protocol) {
     let several = Several::start(&["--instances=3", "--instance=box"]);
     let list = several.ask("GET", "/instances").await.json();
     let names: Vec<_> =
@@ -48,7 +48,7 @@ async fn each_has_a_name_ports_and_counters_of_its_own(protocol: Protocol) {
     assert_eq!(helps.count(), 1);
 }
 
-async fn connections_of_all_are_listed_with_names_and_ids_of_their_own() {
+async fn connections_of_all_are_listed_with_their_own_names_and_ids() {
     let several = Several::start(&["--instances=2", "--instance-names=a,b", "--workers=2"]);
     let mut clients = Vec::new();
     for name in ["a", "b", "a", "b"] {

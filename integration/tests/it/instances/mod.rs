@@ -97,7 +97,7 @@ impl Several {
     }
 }
 
-/// Which server answers a request on a connection of its own.
+/// Which server answers a request on its own connection.
 async fn answered_by(address: SocketAddr) -> String {
     let reply = Client::connect(Protocol::Http1, address).await.get("/bin/10").await;
     assert_eq!(reply.status, 200);

@@ -24,7 +24,7 @@ async fn every_kind_of_certificate_is_served() {
         (root.issue("ecdsa", Key::Ecdsa), &TLS13),
         (root.issue("rsa", Key::Rsa), &TLS13),
         (root.issue("rsa-12", Key::Rsa), &TLS12),
-        // Clients know the root alone: the rest of the chain has to come along.
+        // Clients know the root alone: the rest of the chain has to be sent.
         (below.issue("below", Key::Ecdsa), &TLS13),
         (below.intermediate().issue("further-below", Key::Rsa), &TLS12),
     ] {
@@ -106,7 +106,7 @@ async fn a_new_certificate_is_for_new_connections() {
     assert_eq!(echoed(&server, &config).await["resumed"], json!(false));
 
     std::fs::write(&first.key, "no key").expect("a file is written");
-    let said = server.certificates().reload().expect_err("it is no key").to_string();
+    let said = server.certificates().reload().expect_err("it is not a key").to_string();
     assert!(said.contains("server.key holds no private key in PEM"), "{said}");
     assert_eq!(shown(&server, &authority).await, second.certificate.to_vec());
     assert_eq!(old.get("/").await.status, 200);

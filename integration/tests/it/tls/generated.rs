@@ -13,7 +13,7 @@ use super::{flags, serve};
 
 tests!();
 
-/// No run of loadgen here is meant to take this long.
+/// Every run of loadgen here is meant to end before this time is up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The URL of a server's port with TLS, by a name that its certificate has.
@@ -60,7 +60,7 @@ fn assert_said(cause: &str, advice: &str, args: &[&str]) {
     }
 }
 
-async fn each_failed_handshake_has_a_cause_of_its_own_and_says_what_to_do() {
+async fn each_failed_handshake_has_its_own_cause_and_says_what_to_do() {
     let authority = Authority::root();
     let server = serve(&authority.issue("generated", Key::Ecdsa), &[]);
     let ca = authority.file().to_str().expect("it is text").to_owned();
@@ -129,7 +129,7 @@ fn options_of_tls_are_checked_before_the_run() {
     }
 }
 
-async fn a_client_shows_its_certificate_and_the_server_tells_of_it() {
+async fn a_client_shows_its_certificate_and_the_server_reports_it() {
     let authority = Authority::root();
     let ca = authority.file().to_str().expect("it is text").to_owned();
     let asking = format!("--tls-client-ca={ca}");

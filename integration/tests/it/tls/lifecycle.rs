@@ -1,4 +1,4 @@
-//! Connections that are no TLS, get no further than the handshake, or end in one direction.
+//! Connections that are not TLS, get no further than the handshake, or end in one direction.
 
 use integration::{
     authority::{Authority, Key},

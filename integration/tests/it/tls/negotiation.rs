@@ -23,7 +23,7 @@ async fn the_echo_reports_the_negotiated_parameters() {
         [(&TLS13, "TLSv1.3", "TLS_AES_"), (&TLS12, "TLSv1.2", "TLS_ECDHE_ECDSA_WITH_")]
     {
         for protocol in Protocol::ALL {
-            // Each has a session of its own.
+            // Each has its own session.
             let config = offering(&client(&authority, &[version]), &[protocol.alpn()]);
             let reply = exchange(protocol, connect(&server, &config).await.expect("a handshake")).await;
             let (echo, tls) = (reply.json(), &reply.json()["tls"]);
@@ -45,7 +45,7 @@ async fn the_echo_reports_the_negotiated_parameters() {
         assert_eq!(metrics.sum(HANDSHAKES, &[("version", name), ("resumed", "false")]), 2);
     }
     assert_eq!(server.metrics().await.sum(FAILURES, &[]), 0);
-    // A plain connection of the same server says nothing of it.
+    // A plain connection of the same server says nothing about it.
     let plain = Client::connect(Protocol::Http1, server.http).await.get("/").await.json();
     assert!(plain.get("tls").is_none(), "{plain:#}");
 }

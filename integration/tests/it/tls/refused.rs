@@ -53,7 +53,7 @@ fn client_hello(name: &str, instead_of: &str) -> Vec<u8> {
 /// The line of the log with these words.
 fn logged(server: &ServerProcess, words: &str) -> String {
     server.process().await_stderr(words, |log| {
-        // The last line may not have come whole.
+        // The last line may not have arrived completely.
         log.rsplit_once('\n')?.0.lines().find(|line| line.contains(words)).map(str::to_owned)
     })
 }

@@ -66,7 +66,7 @@ async fn sighup_reloads_the_certificate() {
 fn replace_by_fifo(path: &Path) -> fs::File {
     fs::remove_file(path).expect("the file was there");
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO is made");
-    // Opened for both, which waits for nobody: a FIFO that nothing writes to is refused.
+    // Opened for both, which does not wait: a FIFO that nothing writes to is refused.
     let mut both = fs::OpenOptions::new().read(true).write(true).open(path).expect("the FIFO is opened");
     both.write_all(b"no certificate").expect("there is room in a FIFO");
     both

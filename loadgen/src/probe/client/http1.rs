@@ -10,8 +10,8 @@ use super::{Ask, Content, Cut, Fields, Heard, wire::Wire};
 #[derive(Debug)]
 pub(crate) struct Http1 {
     wire: Wire,
-    reader: response::Reader,
-    head: response::Head,
+    reader: response::ResponseReader,
+    head: response::ResponseHead,
     content: Content,
     waiting: VecDeque<Heard>,
     /// Another protocol has begun.
@@ -22,8 +22,8 @@ pub(crate) struct Http1 {
 
 impl Http1 {
     pub(super) fn new(wire: Wire) -> Self {
-        let reader = response::Reader::new(Limits::default());
-        let (head, waiting) = (response::Head::default(), VecDeque::new());
+        let reader = response::ResponseReader::new(Limits::default());
+        let (head, waiting) = (response::ResponseHead::default(), VecDeque::new());
         Self { wire, reader, head, content: Content::None, waiting, is_switched: false, keeps: true }
     }
 

@@ -171,7 +171,7 @@ pub(crate) struct Handshaken {
 
 #[derive(Debug)]
 enum KeptHead {
-    Http1(http1::response::Head),
+    Http1(http1::response::ResponseHead),
     Http2(http2::Head),
 }
 

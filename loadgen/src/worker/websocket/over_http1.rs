@@ -48,8 +48,8 @@ struct Handshake {
     written: usize,
     since: Nanos,
     key: String,
-    reader: response::Reader,
-    head: response::Head,
+    reader: response::ResponseReader,
+    head: response::ResponseHead,
     /// Read and not taken in.
     rest: Vec<u8>,
 }
@@ -271,7 +271,7 @@ impl Handshake {
         // In front of the empty line.
         out.truncate(out.len() - 2);
         out.extend_from_slice(format!("sec-websocket-key: {key}\r\n\r\n").as_bytes());
-        let mut reader = response::Reader::new(http1::Limits::default());
+        let mut reader = response::ResponseReader::new(http1::Limits::default());
         reader.expect(Kind::Upgrade);
         Self {
             out,
@@ -279,7 +279,7 @@ impl Handshake {
             since: shared.now,
             key,
             reader,
-            head: response::Head::default(),
+            head: response::ResponseHead::default(),
             rest: Vec::new(),
         }
     }
@@ -321,7 +321,7 @@ impl Handshake {
 }
 
 /// Whether the server speaks WebSocket from now on (RFC 6455 section 4.1).
-fn check(head: &response::Head, key: &str, request: &Request) -> Result<(), &'static str> {
+fn check(head: &response::ResponseHead, key: &str, request: &Request) -> Result<(), &'static str> {
     let fields = &head.fields;
     let has = |name: &str, token: &str| {
         let tokens = fields.get_all(name).flat_map(|value| value.split(|byte| *byte == b','));

@@ -42,7 +42,7 @@ pub(crate) fn legal(random: &mut Random) -> (Kind, Vec<u8>) {
     (kind, out)
 }
 
-/// What becomes of the connection after a response.
+/// What happens to the connection after a response.
 fn put_then(message: &mut Parts, lasts: bool) {
     message.insert("then".to_owned(), if lasts { "lasts" } else { "ends" }.to_owned());
 }

@@ -5,7 +5,7 @@ use http1::{Event, Limits, response};
 use super::{Exchange, put_then};
 use crate::verdict::{Outcome, Parts, Verdict, parts, put, text, version};
 
-fn parts_of(head: &response::Head) -> Parts {
+fn parts_of(head: &response::ResponseHead) -> Parts {
     let mut message = parts([("status", head.status.to_string()), ("version", version(head.version))]);
     put(&mut message, "field", head.fields.iter());
     message
@@ -13,7 +13,8 @@ fn parts_of(head: &response::Head) -> Parts {
 
 /// Our client sends a request when the response to the one before was read; bytes that are left are unasked.
 pub(crate) fn ours(exchanges: &[Exchange]) -> Verdict {
-    let (mut reader, mut head) = (response::Reader::new(Limits::default()), response::Head::default());
+    let (mut reader, mut head) =
+        (response::ResponseReader::new(Limits::default()), response::ResponseHead::default());
     let mut verdict = Verdict::default();
     for (kind, bytes) in exchanges {
         reader.expect(*kind);

@@ -48,7 +48,8 @@ pub(crate) fn legal(random: &mut Random) -> Vec<u8> {
 
 /// Our server stops where a connection is to end, as hyper's does.
 pub(crate) fn ours(bytes: &[u8]) -> Verdict {
-    let (mut reader, mut head) = (request::Reader::new(Limits::default()), request::Head::default());
+    let (mut reader, mut head) =
+        (request::RequestReader::new(Limits::default()), request::RequestHead::default());
     let (mut verdict, mut body, mut input) = (Verdict::default(), Vec::new(), bytes);
     loop {
         let event = match reader.read(&mut input, &mut head) {

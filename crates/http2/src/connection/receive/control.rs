@@ -26,7 +26,7 @@ impl Connection {
         Err(Error::new(Code::ENHANCE_YOUR_CALM, "too many answers that wait to be read"))
     }
 
-    pub(super) fn window_update<'i>(&mut self, frame: &frame::Head, payload: &[u8]) -> Happened<'i> {
+    pub(super) fn window_update<'i>(&mut self, frame: &frame::FrameHead, payload: &[u8]) -> Happened<'i> {
         let Ok(bytes) = <[u8; 4]>::try_from(payload) else {
             return Err(Error::new(Code::FRAME_SIZE_ERROR, "WINDOW_UPDATE that is not 4 bytes"));
         };
@@ -63,7 +63,7 @@ impl Connection {
         Ok(None)
     }
 
-    pub(super) fn rst_stream<'i>(&mut self, frame: &frame::Head, payload: &[u8]) -> Happened<'i> {
+    pub(super) fn rst_stream<'i>(&mut self, frame: &frame::FrameHead, payload: &[u8]) -> Happened<'i> {
         let Ok(bytes) = <[u8; 4]>::try_from(payload) else {
             return Err(Error::new(Code::FRAME_SIZE_ERROR, "RST_STREAM that is not 4 bytes"));
         };
@@ -82,7 +82,7 @@ impl Connection {
         Ok(Some(Event::Reset { stream, code, by_peer: true }))
     }
 
-    pub(super) fn peer_settings<'i>(&mut self, frame: &frame::Head, payload: &[u8]) -> Happened<'i> {
+    pub(super) fn peer_settings<'i>(&mut self, frame: &frame::FrameHead, payload: &[u8]) -> Happened<'i> {
         if frame.stream != 0 {
             return Err(Error::protocol("SETTINGS on a stream"));
         }
@@ -139,7 +139,7 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) fn peer_ping<'i>(&mut self, frame: &frame::Head, payload: &[u8]) -> Happened<'i> {
+    pub(super) fn peer_ping<'i>(&mut self, frame: &frame::FrameHead, payload: &[u8]) -> Happened<'i> {
         if frame.stream != 0 {
             return Err(Error::protocol("PING on a stream"));
         }
@@ -158,7 +158,7 @@ impl Connection {
         Ok(Some(Event::Pong(payload)))
     }
 
-    pub(super) fn goaway<'i>(&mut self, frame: &frame::Head, payload: &'i [u8]) -> Happened<'i> {
+    pub(super) fn goaway<'i>(&mut self, frame: &frame::FrameHead, payload: &'i [u8]) -> Happened<'i> {
         if frame.stream != 0 {
             return Err(Error::protocol("GOAWAY on a stream"));
         }
@@ -183,8 +183,8 @@ impl Connection {
         Ok(Some(Event::GoAway { last, code, debug }))
     }
 
-    /// Priorities are out of use (RFC 9113 section 5.3.2), but for what makes them wrong.
-    pub(super) fn priority<'i>(&mut self, frame: &frame::Head, payload: &[u8]) -> Happened<'i> {
+    /// Priorities are out of use (RFC 9113 section 5.3.2), except for what makes them wrong.
+    pub(super) fn priority<'i>(&mut self, frame: &frame::FrameHead, payload: &[u8]) -> Happened<'i> {
         if frame.stream == 0 {
             return Err(Error::protocol("PRIORITY on stream 0"));
         }

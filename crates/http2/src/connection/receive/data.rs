@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Connection {
-    pub(super) fn data_frame<'i>(&mut self, frame: &frame::Head, payload: &'i [u8]) -> Happened<'i> {
+    pub(super) fn data_frame<'i>(&mut self, frame: &frame::FrameHead, payload: &'i [u8]) -> Happened<'i> {
         if frame.stream == 0 {
             return Err(Error::protocol("DATA on stream 0"));
         }
@@ -17,7 +17,7 @@ impl Connection {
             return Err(Error::new(Code::FLOW_CONTROL_ERROR, "more than the connection's window"));
         }
         let data = frame::unpadded(frame, payload)?;
-        // What has not come of an unpadded frame counts as well.
+        // The part of an unpadded frame that has not arrived counts, too.
         let all = if frame.has(flag::PADDED) { data.len() } else { frame.len };
         let end = frame.has(flag::END_STREAM);
         if all == 0 && !end {
@@ -76,7 +76,7 @@ impl Connection {
         None
     }
 
-    fn data_of_no_stream<'i>(&mut self, frame: &frame::Head, came: usize) -> Happened<'i> {
+    fn data_of_no_stream<'i>(&mut self, frame: &frame::FrameHead, came: usize) -> Happened<'i> {
         if self.is_idle(frame.stream) {
             return Err(Error::protocol("DATA on a stream that was never opened"));
         }
@@ -106,7 +106,7 @@ impl Connection {
         Some(Event::Data { stream, data, end })
     }
 
-    /// The peer has sent the last of a stream. If this end has too, the stream is no more.
+    /// The peer has sent the last of a stream. If this end has too, the stream is closed.
     #[inline]
     pub(super) fn peer_ended(&mut self, key: Key) {
         if let Some(stream) = self.streams.get(key) {

@@ -1,5 +1,5 @@
-//! HEADERS and CONTINUATION: a block is decoded whatever becomes of its stream, because those after it are made of
-//! what it left in the table. Then it is a request, a response, or trailers, or comes for a stream that is no more.
+//! HEADERS and CONTINUATION: a block is decoded whatever happens to its stream, because those after it are made of
+//! what it left in the table. Then it is a request, a response, or trailers, or comes for a stream that no longer exists.
 
 use super::{Happened, dependency};
 use crate::{
@@ -15,7 +15,7 @@ impl Connection {
     #[inline]
     pub(super) fn headers<'i>(
         &mut self,
-        frame: &frame::Head,
+        frame: &frame::FrameHead,
         payload: &[u8],
         head: &mut Head,
     ) -> Happened<'i> {
@@ -46,7 +46,7 @@ impl Connection {
 
     pub(super) fn continuation<'i>(
         &mut self,
-        frame: &frame::Head,
+        frame: &frame::FrameHead,
         payload: &[u8],
         head: &mut Head,
     ) -> Happened<'i> {
@@ -137,7 +137,7 @@ impl Connection {
         Ok(Some(Event::Request { stream: key, end }))
     }
 
-    /// Refuses a stream beyond the number allowed. That is no fault as long as the client has not seen SETTINGS, and
+    /// Refuses a stream beyond the number allowed. That is not an error as long as the client has not seen SETTINGS, and
     /// it may open very many until then, but costs as much as one that it resets.
     fn one_too_many<'i>(&mut self, id: u32) -> Happened<'i> {
         self.counters.refused += 1;
@@ -149,7 +149,7 @@ impl Connection {
         Ok(None)
     }
 
-    /// HEADERS on a stream that is no more, or never was (RFC 9113 section 5.1).
+    /// HEADERS on a stream that no longer exists, or never did (RFC 9113 section 5.1).
     fn head_of_no_stream<'i>(&mut self, id: u32) -> Happened<'i> {
         if self.is_idle(id) {
             return Err(Error::protocol("HEADERS on a stream that was never opened"));

@@ -55,7 +55,7 @@ impl Connection {
                     None => continue,
                 }
             }
-            let Some(frame) = frame::Head::read(input) else { return Ok(None) };
+            let Some(frame) = frame::FrameHead::read(input) else { return Ok(None) };
             self.admit(&frame)?;
             let after = &input[frame::HEAD..];
             let happened = if let Some((payload, rest)) = after.split_at_checked(frame.len) {
@@ -91,7 +91,7 @@ impl Connection {
 
     /// Whether this frame may come now (RFC 9113 sections 3.4, 4.2 and 6.10).
     #[inline]
-    fn admit(&self, frame: &frame::Head) -> Result<(), Error> {
+    fn admit(&self, frame: &frame::FrameHead) -> Result<(), Error> {
         if frame.len > self.settings.bounds().frame as usize {
             return Err(Error::new(Code::FRAME_SIZE_ERROR, "a frame larger than SETTINGS allow"));
         }
@@ -114,7 +114,7 @@ impl Connection {
     }
 
     #[inline]
-    fn frame<'i>(&mut self, frame: &frame::Head, payload: &'i [u8], head: &mut Head) -> Happened<'i> {
+    fn frame<'i>(&mut self, frame: &frame::FrameHead, payload: &'i [u8], head: &mut Head) -> Happened<'i> {
         match frame.kind {
             kind::HEADERS => self.headers(frame, payload, head),
             kind::DATA => self.data_frame(frame, payload),

@@ -193,7 +193,7 @@ impl End {
         let bytes = self.bytes();
         let mut rest = bytes.strip_prefix(&PREFACE[..]).unwrap_or(&bytes);
         let mut said = Vec::new();
-        while let Some(head) = frame::Head::read(rest) {
+        while let Some(head) = frame::FrameHead::read(rest) {
             let (payload, after) = rest[frame::HEAD..].split_at(head.len);
             rest = after;
             said.push(show_frame(&head, payload));
@@ -203,7 +203,7 @@ impl End {
     }
 }
 
-fn show_frame(head: &frame::Head, payload: &[u8]) -> String {
+fn show_frame(head: &frame::FrameHead, payload: &[u8]) -> String {
     let number = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
     let end = if head.has(END) { " end" } else { "" };
     match head.kind {

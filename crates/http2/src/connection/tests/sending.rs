@@ -15,11 +15,11 @@ fn a_long_field_block_continues_in_continuation_frames() {
     let mut server = End::server();
     assert_eq!(server.feed(&bytes), "request 1 end");
     assert_eq!(server.head.fields().get("y"), Some(&value[..]));
-    let first = frame::Head::read(&bytes).unwrap();
+    let first = frame::FrameHead::read(&bytes).unwrap();
     assert_eq!((first.kind, first.flags, first.len), (kind::HEADERS, END, 16_384));
-    let second = frame::Head::read(&bytes[9 + 16_384..]).unwrap();
+    let second = frame::FrameHead::read(&bytes[9 + 16_384..]).unwrap();
     assert_eq!((second.kind, second.flags, second.len), (kind::CONTINUATION, 0, 16_384));
-    let third = frame::Head::read(&bytes[2 * (9 + 16_384)..]).unwrap();
+    let third = frame::FrameHead::read(&bytes[2 * (9 + 16_384)..]).unwrap();
     assert_eq!((third.kind, third.flags), (kind::CONTINUATION, HEADERS));
 }
 

@@ -85,7 +85,7 @@ pub(crate) async fn theirs(script: &Script) -> Verdict {
     settle().await;
     // Frame by frame, so that what is over is forgotten before the next one, as with ours.
     let mut rest = &script.bytes[..];
-    while let Some(head) = frame::Head::read(rest) {
+    while let Some(head) = frame::FrameHead::read(rest) {
         let (now, later) = rest.split_at(frame::HEAD + head.len);
         rest = later;
         if server.write_all(now).await.is_err() {

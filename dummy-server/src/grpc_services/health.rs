@@ -56,7 +56,7 @@ impl health_server::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let known = SERVICES.contains(&request.get_ref().service.as_str());
-        // What was told last; none before the first.
+        // The last status that was sent; none before the first.
         let state = (self.shutdown.clone(), None);
         let updates = futures_util::stream::unfold(state, move |(shutdown, told)| async move {
             let next = match told {

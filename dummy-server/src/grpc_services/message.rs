@@ -1,5 +1,5 @@
 //! The messages of a call as they come, expanded where they are compressed with gzip: within the turn of their worker and
-//! its memory. Their framing is a matter of the crate `grpc`.
+//! its memory. Their framing is the job of the crate `grpc`.
 
 use std::{
     io::{Read as _, Write as _},
@@ -37,7 +37,7 @@ pub(super) struct Messages {
     /// Largest message, in bytes.
     most: usize,
     turn: Rc<Turn>,
-    /// For what has come of a message, and for the one that was given last.
+    /// For what has arrived of a message, and for the one that was given last.
     hold: Hold,
 }
 
@@ -96,7 +96,7 @@ impl Messages {
         }
     }
 
-    /// The message that was given last is no more.
+    /// The message that was given last is no longer there.
     pub(super) fn forget_last(&self) {
         // It is less than before.
         let _ = self.hold.set(self.reader.len());
@@ -134,7 +134,7 @@ impl Messages {
         }
     }
 
-    /// A message that has come whole, or been expanded to its end.
+    /// A message that has arrived completely, or been expanded to its end.
     fn take(&mut self) -> Result<Option<Bytes>, Status> {
         if let Some(expanding) = &mut self.expanding {
             let ended = expanding.go_on(self.most)?;

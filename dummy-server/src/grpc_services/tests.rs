@@ -93,7 +93,7 @@ async fn a_late_response_does_not_delay_those_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_was_waited_for_starts_the_timetable_anew() {
+async fn a_request_that_was_waited_for_restarts_the_timetable() {
     let start = Instant::now();
     let inbox = Inbox::new(&Budget::of(1 << 30));
     let plan = Plan { count: Some(2), ..PLAN };

@@ -1,12 +1,11 @@
 //! `echo.EchoService`: each response repeats its request, with the metadata of the call.
 //!
-//! The metadata is written as it stands in responses while the head is at hand; everything else when a message has come.
+//! The metadata is written as it stands in responses while the head is at hand; everything else when a message has arrived.
 
 use std::{
     future::poll_fn,
     rc::Rc,
     task::{Context, Poll, ready},
-    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -27,6 +26,7 @@ use super::{
 };
 use crate::{
     budget::Hold,
+    clock::now_ns,
     context::ServerContext,
     ledger::Noted,
     message::{
@@ -117,7 +117,7 @@ impl Call {
             let start = out.len();
             bytes(out, tag::MESSAGE, request.message.as_bytes());
             number(out, tag::REQUEST_TIMESTAMP, request.timestamp);
-            number(out, tag::RESPONSE_TIMESTAMP, now_ns());
+            number(out, tag::RESPONSE_TIMESTAMP, now_ns().cast_signed());
             bytes(out, tag::SERVER_HOSTNAME, hostname.as_bytes());
             out.extend_from_slice(&self.metadata);
             bytes(out, tag::METHOD, self.method.as_bytes());
@@ -312,12 +312,6 @@ fn number(out: &mut Vec<u8>, tag: u32, number: i64) {
         encode_key(tag, WireType::Varint, out);
         encode_varint(number.cast_unsigned(), out);
     }
-}
-
-/// Nanoseconds since the Unix epoch.
-fn now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ impl Deadline {
         }
     }
 
-    /// Whether it has passed, for those who don't wait.
+    /// Whether it has passed, for callers that don't wait.
     pub(super) fn has_passed(&self) -> bool {
         self.0.as_ref().is_some_and(|(at, _)| Instant::now() >= *at)
     }
@@ -109,7 +109,7 @@ impl Drained {
         Self(Box::pin(async move { shutdown.reached(Phase::Closing).await }))
     }
 
-    /// Ready when it has come; not to be polled again then.
+    /// Ready when it has come; must not be polled again after that.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.as_mut().poll(cx)
     }

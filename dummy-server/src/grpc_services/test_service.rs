@@ -94,7 +94,7 @@ pub(super) fn call_method(
         Ok(coding) => coding,
         Err(other) => return Some(Answer::Ready(unknown_coding(other))),
     };
-    let conversation = Conversation {
+    let conversation = ScriptedCall {
         kind,
         messages: Messages::new(context, upload, coding.requests),
         compressed: coding.replies,
@@ -117,7 +117,7 @@ pub(super) fn call_method(
 }
 
 /// A call in progress; as a [`Stream`], its responses and trailers.
-struct Conversation {
+struct ScriptedCall {
     kind: Kind,
     messages: Messages,
     /// Whether responses are compressed.
@@ -148,7 +148,7 @@ struct Conversation {
     context: Rc<ServerContext>,
 }
 
-impl Conversation {
+impl ScriptedCall {
     /// Reads what comes before the reply, waits as the plan says, and gives the reply.
     async fn begin(mut self) -> Reply {
         match self.open().await {
@@ -251,7 +251,7 @@ impl Conversation {
         Poll::Pending
     }
 
-    /// The same for those who don't wait.
+    /// The same for callers that don't wait.
     fn cut(&self) -> Option<Status> {
         if self.deadline.has_passed() {
             return Some(overdue());
@@ -379,7 +379,7 @@ impl Packing {
     }
 }
 
-impl Stream for Conversation {
+impl Stream for ScriptedCall {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
         if self.payload.left() > 0 {
             return Poll::Ready(Some(Part::Data(Bytes::from_static(self.payload.piece(PIECE)))));

@@ -1,21 +1,23 @@
-//! Messages on their way to a service that wants what can be sent to another thread, which nothing of an engine's can: one
+//! Messages on their way to a service that needs values that can be sent to another thread, which those of an engine can't: one
 //! at a time, from an engine's side to a service's.
 //!
-//! Most services take them in the task that gives them: that task is then told, and not woken.
+//! Most services take them in the task that gives them: that task is then notified, and not woken.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 use tonic::Status;
 
+use crate::lock::lock;
+
 /// A message, or why the request ends here.
 pub(super) type Given = Result<Bytes, Status>;
 
 #[derive(Debug, Default)]
-struct Slot {
+struct Handover {
     waiting: Option<Given>,
     /// Nothing more is given.
     is_ended: bool,
@@ -27,7 +29,7 @@ struct Slot {
     sender: Option<Waker>,
 }
 
-type Shared = Arc<Mutex<Slot>>;
+type Shared = Arc<Mutex<Handover>>;
 
 /// The engine's side. Dropping it ends the request.
 #[derive(Debug)]
@@ -43,12 +45,8 @@ pub(super) fn handover() -> (Sender, Receiver) {
     (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
-fn lock(shared: &Shared) -> MutexGuard<'_, Slot> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Changes the slot, and then wakes whoever has to be told: not under the lock.
-fn change(shared: &Shared, change: impl FnOnce(&mut Slot) -> Option<Waker>) {
+/// Changes the slot, and then wakes the task that waits for the change: not under the lock.
+fn change(shared: &Shared, change: impl FnOnce(&mut Handover) -> Option<Waker>) {
     let waker = change(&mut lock(shared));
     if let Some(waker) = waker {
         waker.wake();
@@ -170,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn another_task_is_woken_for_what_it_waits_for_and_the_own_one_is_not() {
+    fn another_task_is_woken_for_what_it_waits_for_and_the_calling_one_is_not() {
         let ((here, own), (there, other)) = (task(), task());
         let (own, other) = (Context::from_waker(&own), Context::from_waker(&other));
         let (sender, receiver) = handover();

@@ -14,15 +14,15 @@ use wire::Fields;
 
 use super::status;
 
-/// Most responses to one request.
+/// Maximum number of responses to one request.
 const MOST_RESPONSES: u64 = 1_000_000_000;
 /// Longest delay and interval: an hour.
 const LONGEST_MS: u64 = 3_600_000;
-/// Most headers, and most trailers.
+/// Maximum number of headers, and of trailers.
 const MOST_METADATA: usize = 64;
-/// Most bytes of names and values of the headers, and of the trailers with the status's message and details.
+/// Maximum size in bytes of names and values of the headers, and of the trailers with the status's message and details.
 const MOST_METADATA_BYTES: usize = 16 << 10;
-/// Most bytes of a plan as it comes: twice what one that is accepted can have.
+/// Maximum size in bytes of a plan as it arrives: twice what one that is accepted can have.
 const MOST_PLAN: usize = 96 << 10;
 /// The field of a request that holds it.
 const PLAN: u32 = 2;

@@ -13,21 +13,21 @@ use crate::ledger::{Ledger, Noted};
 /// How many numbers of requests a response lists that were reordered, and that have changed; of the others it has the count.
 const MAX_LISTED: usize = 1000;
 
-/// How many gaps in the numbers that have come are remembered.
+/// Maximum number of gaps in the received numbers that are remembered.
 const MAX_GAPS: usize = 1000;
 
 /// Those of one call.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
     noted: Noted,
-    /// From the lowest number that has come to the highest.
+    /// From the lowest received number to the highest.
     come: Range<u64>,
-    /// Those between that have not come yet.
+    /// Those between that were not received yet.
     gaps: Vec<Range<u64>>,
     told: Told,
 }
 
-/// What a response tells of the requests that were read since the last one.
+/// What a response reports of the requests that were read since the last one.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// The last token, with its checksum.
@@ -60,12 +60,12 @@ pub(super) fn token_of(payload: &[u8]) -> Option<Id> {
 }
 
 impl Tokens {
-    /// A request with this token has come; `notes` it in the ledger if the request is one of several.
+    /// A request with this token has arrived; `notes` it in the ledger if the request is one of several.
     pub(super) fn came(&mut self, id: Id, payload: &[u8], notes: Option<&Rc<Ledger>>) {
         let Told { token, reordered, changed } = &mut self.told;
         if let Some(ledger) = notes {
             self.noted.saw(id, payload.len(), ledger);
-            // What becomes of it is told by the responses.
+            // The responses report how it ended.
             self.noted.handed_over();
         }
         token.clear();
@@ -78,12 +78,12 @@ impl Tokens {
         }
     }
 
-    /// A request has come whose token can't be read: the next response is to none that is known.
+    /// A request has arrived whose token can't be read: the next response is to no known token.
     pub(super) fn came_unread(&mut self) {
         self.told.token.clear();
     }
 
-    /// What the next response tells.
+    /// What the next response reports.
     pub(super) fn tell(&mut self) -> Told {
         let Told { token, reordered, changed } = &mut self.told;
         let (reordered, changed) = (std::mem::take(reordered), std::mem::take(changed));
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!((told.reordered, told.changed), (listed(vec![1]), listed(vec![3, 3])));
         let again = tokens.tell();
         assert_eq!((again.reordered, again.changed), (Numbers::default(), Numbers::default()));
-        // Of another call with the same numbers, as when it is retried, it is told as well; and each once.
+        // Another call with the same numbers, such as a retry, reports it too; and each once.
         let mut retried = Tokens::default();
         for number in [5, 9, 7, 8, 7, 6, 3, 4, 9] {
             let payload = stream_message(id(number));

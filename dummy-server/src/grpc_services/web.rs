@@ -1,5 +1,5 @@
 //! gRPC-Web: calls of browsers, over any version of HTTP, become calls of gRPC, and their replies become those of
-//! gRPC-Web. The forms of a body are a matter of the crate `grpc`.
+//! gRPC-Web. The forms of a body are the job of the crate `grpc`.
 //!
 //! A request is read whole before its call begins: browsers send no streams.
 
@@ -61,7 +61,7 @@ pub(super) fn translate_call(
     let mut deadline = Deadline::read(fields.timeout).unwrap_or_default();
     let answer = call(Upload::from(&inbox));
     Answer::Waiting(Box::pin(async move {
-        let mut request = Request { upload, decoder, body: BytesMut::new(), most, hold, turn };
+        let mut request = BodyReader { upload, decoder, body: BytesMut::new(), most, hold, turn };
         let read = std::future::poll_fn(|cx| match request.poll(cx) {
             Poll::Pending => deadline.poll(cx).map(|()| Err(overdue())),
             ready => ready,
@@ -105,18 +105,18 @@ fn finish(mut reply: Reply, form: Form, origin: Option<Vec<u8>>) -> Reply {
 }
 
 /// The body of a request, decoded as it comes.
-struct Request {
+struct BodyReader {
     upload: Upload,
     /// For the text form.
     decoder: Option<Decoder>,
     body: BytesMut,
-    /// Most bytes of a body.
+    /// Maximum size of a body in bytes.
     most: usize,
     hold: Hold,
     turn: Rc<Turn>,
 }
 
-impl Request {
+impl BodyReader {
     /// The whole of it.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Status>> {
         loop {
@@ -200,7 +200,7 @@ mod tests {
         let budget = Budget::of(1 << 30);
         let inbox = Inbox::new(&budget);
         let (upload, turn) = (Upload::from(&inbox), Rc::<Turn>::default());
-        let mut request = Request {
+        let mut request = BodyReader {
             upload,
             decoder: Some(Decoder::default()),
             body: BytesMut::new(),

@@ -93,7 +93,7 @@ impl Served {
         let mut request = Request::new(body);
         self.fill(&mut request, head);
         let response = (self.call)(request);
-        Answer::Waiting(Box::pin(Call { response, around: Some(around) }))
+        Answer::Waiting(Box::pin(PendingCall { response, around: Some(around) }))
     }
 
     /// Gives a request its head as tonic takes it. All values share one allocation.
@@ -152,13 +152,13 @@ fn header_name(name: &[u8]) -> Option<HeaderName> {
 }
 
 /// A call until its response begins.
-struct Call {
+struct PendingCall {
     response: Called,
     /// None once it has begun.
     around: Option<Around>,
 }
 
-impl Future for Call {
+impl Future for PendingCall {
     type Output = Reply;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reply> {
@@ -223,7 +223,7 @@ struct Pump {
 }
 
 impl Pump {
-    /// Carries what has come. Ready at the end.
+    /// Carries what has arrived. Ready at the end.
     ///
     /// # Errors
     /// The request broke off, and the service learns of it.
@@ -256,7 +256,7 @@ struct Around {
 }
 
 impl Around {
-    /// Carries what has come of the request. True: the service may go on.
+    /// Carries what has arrived of the request. True: the service may go on.
     fn carry(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         if let Some(pump) = &mut self.pump

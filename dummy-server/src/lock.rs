@@ -1,0 +1,7 @@
+//! Mutexes that a panic leaves usable: what is done under any of them is done, or not begun.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
