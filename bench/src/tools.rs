@@ -240,7 +240,7 @@ pub(crate) mod tests {
     #[test]
     fn a_program_is_found_in_the_first_folder_that_has_it() {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        // A folder and a file that may not be executed are no programs.
+        // A folder and a file that may not be executed are not programs.
         fs::create_dir(first.path().join("peer-x")).unwrap();
         fs::write(first.path().join("peer-y"), "").unwrap();
         for name in ["peer-x", "peer-y"] {

@@ -44,7 +44,7 @@ pub struct Handle(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     gate: Arc<Gate>,
-    /// It begins so long after the gate has opened.
+    /// It begins this time after the gate has opened.
     after: Nanos,
     /// Each worker's, as it was handed over last.
     figures: Box<[Mutex<Snapshot>]>,
@@ -77,7 +77,7 @@ impl Handle {
         Self::at_gate(&Gate::new(workers, clock), workers, Duration::ZERO, Vec::new())
     }
 
-    /// Of runs that begin together and end by the same signal, each with so many workers, and so long after all workers are
+    /// Of runs that begin together and end by the same signal, each with its number of workers, and so long after all workers are
     /// ready.
     pub(crate) fn together(runs: &[(usize, Duration)], clock: Clock) -> Vec<Self> {
         let gate = Gate::new(runs.iter().map(|(workers, _)| workers).sum(), clock);
@@ -205,7 +205,7 @@ impl Gate {
         self.opening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A worker is ready, or is no more: the last one sets the beginning of the run.
+    /// A worker is ready, or has ended: the last one sets the beginning of the run.
     fn ready(&self) {
         let mut opening = self.lock();
         opening.missing = opening.missing.saturating_sub(1);
@@ -248,7 +248,7 @@ impl Participant {
     }
 
     /// The worker is ready. When the run begins; none as long as others are not ready. A worker goes on with its
-    /// connections until then, so it asks again and again instead of being blocked. One that is stopped waits for nobody.
+    /// connections until then, so it asks again and again instead of being blocked. One that is stopped does not wait.
     pub(crate) fn ready(&mut self) -> Option<Nanos> {
         if !std::mem::replace(&mut self.is_ready, true) {
             self.handle.0.gate.ready();

@@ -1,4 +1,4 @@
-//! Runs that never happened: summaries of requests whose times are planted, for tests of what is made of them.
+//! Runs that never happened: summaries of requests whose times are planted, for tests of what is computed from them.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -28,10 +28,10 @@ pub(crate) const SECOND: Nanos = 1_000_000_000;
 /// A moment of the wall clock at which planted runs begin.
 pub(crate) const EPOCH: Nanos = 1_790_000_000 * SECOND;
 
-/// How many runs were planted: each has a number of its own.
+/// How many runs were planted: each has its own number.
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
-/// What becomes of one request.
+/// What happens to one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Planted {
     /// Due to picked up.
@@ -44,7 +44,7 @@ pub(crate) struct Planted {
     pub(crate) read_lag: Nanos,
     /// After how much of the service time the server saw it, and replied.
     pub(crate) server: Option<(Nanos, Nanos)>,
-    /// How busy its worker was, if it tells that too.
+    /// How busy its worker was, if it reports that too.
     pub(crate) load: Option<WorkerLoad>,
     pub(crate) end: End,
 }

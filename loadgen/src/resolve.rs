@@ -52,7 +52,7 @@ impl Addresses {
         route.endpoint(site.target()).is_some_and(|endpoint| !is_known(&endpoint))
     }
 
-    /// Looks it up again every so often, on a thread of its own, until what is returned is dropped. What can't be found stays
+    /// Looks it up again every so often, on its own thread, until what is returned is dropped. What can't be found stays
     /// as it is.
     ///
     /// # Errors

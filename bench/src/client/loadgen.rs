@@ -30,7 +30,7 @@ enum Work {
     WithoutId,
     /// The same, with what is due within a millisecond sent together.
     Coalesced,
-    /// The same with what becomes of each request proven: with a token, a body of its own, and the server's ledger.
+    /// The same with what happens to each request proven: with a token, its own body, and the server's ledger.
     Verified,
     /// The same with the number of the request in the query.
     Sequence,
@@ -72,7 +72,7 @@ const fn ours(work: Work) -> Loadgen {
 pub static LOADGEN: Loadgen = ours(Work::Plain);
 /// Sending no id with its requests.
 pub static LOADGEN_WITHOUT_ID: Loadgen = ours(Work::WithoutId);
-/// Proving what becomes of each request.
+/// Proving what happens to each request.
 pub static LOADGEN_VERIFIED: Loadgen = ours(Work::Verified);
 /// With its request's number in each path.
 pub static LOADGEN_SEQUENCE: Loadgen = ours(Work::Sequence);
@@ -101,7 +101,7 @@ impl Call {
         }
     }
 
-    /// The file with its types, since not every server tells them: its name and what is in it.
+    /// The file with its types, since not every server reports them: its name and what is in it.
     const fn types(self) -> (&'static str, &'static str) {
         match self {
             Self::Hello | Self::Echo => {

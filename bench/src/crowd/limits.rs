@@ -75,7 +75,7 @@ pub struct Plan {
     pub connections: u32,
     /// Servers, which share a port.
     pub servers: u32,
-    /// Clients, each with an address of its own.
+    /// Clients, each with its own address.
     pub clients: u32,
     /// Why there are fewer than were wanted.
     pub limit: Option<&'static str>,

@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_client_has_an_address_of_its_own() {
+    fn every_client_has_its_own_address() {
         assert_eq!([0, 1, 31].map(source), [2, 3, 33].map(|last| Ipv4Addr::new(127, 0, 0, last)));
     }
 

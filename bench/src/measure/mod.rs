@@ -49,10 +49,10 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Measures a row: what became of each contender, in the row's order.
+    /// Measures a row: what happened to each contender, in the row's order.
     ///
     /// # Errors
-    /// The user interrupted, or the record cannot be written. A contender that fails is no error.
+    /// The user interrupted, or the record cannot be written. A contender that fails is not an error.
     pub fn row(&self, row: &Row) -> Result<Vec<Standing>> {
         if let Some(record) = self.record {
             record.begin(row)?;

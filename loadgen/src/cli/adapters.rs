@@ -181,7 +181,7 @@ pub(super) fn id_header<'a>(mut fields: impl Iterator<Item = &'a String>) -> &'s
     }
 }
 
-/// An error about one of the plan's options, told of what was given instead: each has the option's name and what it is there.
+/// An error about one of the plan's options, in terms of what was given instead: each has the option's name and what it is there.
 pub(super) fn told_as(PlanError(refusal): PlanError, names: &[(&str, &Accepted)]) -> PlanError {
     let subject = refusal.to_string();
     let option = match refusal.flag() {

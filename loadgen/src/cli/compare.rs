@@ -1,4 +1,4 @@
-//! `compare`: a look at each contender, their knees where they are wanted, blocks of rounds, and what they tell.
+//! `compare`: a look at each contender, their knees where they are wanted, blocks of rounds, and what they show.
 
 use std::io::Write;
 

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contender_without_a_knee_is_told_with_what_helps() {
+    fn a_contender_without_a_knee_is_reported_with_what_helps() {
         let knee = |rate, is_lower_bound| Some(Knee { rate, is_lower_bound });
         let end = |end| end_of("nginx", end).ok();
         assert_eq!(end(End::Found { held: 900.0, broken: 950.0 }), knee(900.0, false));

@@ -148,7 +148,7 @@ impl Rounds<'_> {
         if summary.interrupted {
             return Ok(None);
         }
-        // Those of the warm-up cost as well.
+        // Those of the warm-up also cost.
         let warmup = summary.records.warmup.unwrap_or_default();
         let replies = (summary.records.counts.completed() + warmup.completed()) as f64;
         let cpu = before.zip(after).map(|(before, after)| (after - before).max(0.0) / replies.max(1.0));
@@ -158,9 +158,9 @@ impl Rounds<'_> {
     }
 }
 
-/// How long a cache line takes now from one CPU to another and back; none where there is one CPU, or it can't be told.
+/// How long a cache line takes now from one CPU to another and back; none where there is one CPU, or it can't be known.
 fn round_trip() -> Option<RoundTrips> {
-    /// So many take a millisecond or a few.
+    /// This number of batches takes a millisecond or a few.
     const BATCHES: u64 = 10;
     let [one, other, ..] = runtime::affinity::allowed()[..] else { return None };
     let nanos = runtime::round_trip::between(one, other, BATCHES).ok()??;

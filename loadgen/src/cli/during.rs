@@ -177,7 +177,7 @@ impl Group {
 /// Whether requests succeed again, by how many have failed until then.
 #[derive(Debug)]
 struct Recovery {
-    /// Without a failure for so long, they do.
+    /// Without a failure for this time, they do.
     around: Duration,
     /// How many had failed when it was looked last, and since when it is that many.
     failed: u64,

@@ -67,7 +67,7 @@ pub enum FailOn {
     Lost,
     /// A message came back other than it was sent.
     Wrong,
-    /// A message came on a WebSocket that is no echo.
+    /// A message came on a WebSocket that is not an echo.
     Unsolicited,
     /// Anything happened to a request of a verified run, or can't be ruled out.
     Hurt,

@@ -1,4 +1,4 @@
-//! `find-max`: step after step, each a run of its own, until the search has ended.
+//! `find-max`: step after step, each its own run, until the search has ended.
 
 use std::io::{self, IsTerminal as _, Write};
 

@@ -340,7 +340,7 @@ impl Endpoint {
     }
 }
 
-/// A mistake in the files that show who the client is, in the words of a configuration.
+/// A mistake in the files of the client's certificate, in the words of a configuration.
 fn of_identity(PlanError(refusal): PlanError) -> PlanError {
     let said = refusal.to_string();
     match said.split_once("; accepted: ") {
@@ -352,7 +352,7 @@ fn of_identity(PlanError(refusal): PlanError) -> PlanError {
     }
 }
 
-/// Where requests go, and who the client is.
+/// Where requests go, and which certificate the client has.
 #[derive(Debug, Default)]
 struct At {
     url: String,

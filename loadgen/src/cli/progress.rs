@@ -84,7 +84,7 @@ impl Progress {
                 let phase = run.phase();
                 let snapshot = run.snapshot();
                 let per_second = rate.over_last_second(elapsed, snapshot.counts.completed());
-                // What a worker told before is of requests that may never have been sent.
+                // What a worker published before is of requests that may never have been sent.
                 let is_stopped = phase != Phase::Run && run.is_stopped(&snapshot);
                 if is_stopped && !std::mem::replace(&mut is_draining, true) {
                     note(&draining(&snapshot));
@@ -163,7 +163,7 @@ fn draining(snapshot: &Snapshot) -> String {
     format!("draining, {}", outstanding(snapshot))
 }
 
-/// What has come to no end yet: in flight, and beyond that due and not sent.
+/// What has not ended yet: in flight, and beyond that due and not sent.
 fn outstanding(snapshot: &Snapshot) -> String {
     let Snapshot { counts, waiting, .. } = snapshot;
     let in_flight = format!("{} in flight", count(counts.outstanding().saturating_sub(*waiting)));
@@ -173,13 +173,13 @@ fn outstanding(snapshot: &Snapshot) -> String {
     }
 }
 
-/// Responses per second. Workers publish their figures at times of their own, so that the difference of two readings in
+/// Responses per second. Each worker publishes its figures in its own rhythm, so that the difference of two readings in
 /// a row may be that of no publishing, or of two: the rate is over the last second.
 #[derive(Debug, Default)]
 struct Rate(VecDeque<(Duration, u64)>);
 
 impl Rate {
-    /// Adds a reading: how many were completed when the run had gone on for so long. None: it is too early to say.
+    /// Adds a reading: how many were completed when the run had gone on for this time. None: it is too early to say.
     fn over_last_second(&mut self, elapsed: Duration, completed: u64) -> Option<f64> {
         if self.0.is_empty() {
             self.0.push_back((Duration::ZERO, 0));
@@ -234,7 +234,7 @@ pub fn note(line: &str) {
     put(&format!("{clear}{line}\n"));
 }
 
-/// A standard error that is closed is no reason to stop.
+/// A standard error that is closed is not a reason to stop.
 fn put(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());

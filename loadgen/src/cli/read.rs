@@ -88,7 +88,7 @@ impl Args {
             let refusal = Refusal::new(wrong, "it first, then its options", example);
             return Err(Failure::Refused(refusal.to_string()));
         }
-        // What its options are not would be told of.
+        // What its options are not would be reported.
         let hint = late.map(|late| format!("the command {late} goes before all options"));
         match (read, letter.map(str::to_owned).or(hint)) {
             (Ok(args), _) => {

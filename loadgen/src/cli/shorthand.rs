@@ -1,4 +1,4 @@
-//! What people write who come from curl: credentials and `@file` as ways to say header fields and bodies, and a word about
+//! What people write who know curl: credentials and `@file` as ways to say header fields and bodies, and a word about
 //! letters that mean another thing here.
 
 use std::{ffi::OsString, io::Read as _, path::Path};
@@ -14,7 +14,7 @@ const MAX_TOKEN: u64 = 64 << 10;
 /// What `--compressed` asks for.
 pub(super) const COMPRESSED: &str = "accept-encoding: gzip, deflate, br, zstd";
 
-/// `--user`: the field that shows who asks (RFC 7617).
+/// `--user`: the field with the client's credentials (RFC 7617).
 pub(super) fn basic(user: &str) -> Result<String, PlanError> {
     let is_printable = !user.contains(char::is_control);
     if !user.contains(':') || !is_printable {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_looks_like_cookies_of_curl_is_told_of() {
+    fn a_body_that_looks_like_cookies_of_curl_is_reported() {
         let said = |text: &str| {
             let words = ["loadgen", "-b", text, "http://a"].map(OsString::from);
             curl_cookies(&words, |path| path == Path::new("cookies.txt"))
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_mean_another_thing_are_told_when_their_values_look_like_it() {
+    fn letters_that_mean_something_else_are_reported_when_their_values_look_like_it() {
         for (line, said) in [
             ("-d {\"a\":1} http://a", Some("curl's -d is --body here")),
             ("-da=1 http://a", Some("curl's -d is --body here")),

@@ -15,13 +15,13 @@ pub struct Facts {
     pub lengths: BTreeSet<u64>,
     /// How bodies were encoded, such as `gzip`; empty: not at all.
     pub encodings: BTreeSet<String>,
-    /// Whether replies came from a cache; none where that can't be told.
+    /// Whether replies came from a cache; none where that can't be known.
     pub cached: Option<bool>,
     /// Whether loadgen itself closes connections, as it was asked to: then nothing follows from how many there are.
     pub closes: bool,
     /// Requests for each connection that loadgen had to open.
     pub per_connection: f64,
-    /// Requests for each connection on which they arrived at the server; none where that can't be told.
+    /// Requests for each connection on which they arrived at the server; none where that can't be known.
     pub per_upstream: Option<f64>,
 }
 

@@ -1,6 +1,6 @@
 //! The comparison of several ways to a server: in which order they are measured, what is measured of each, and what follows.
 //!
-//! Pure: it knows no clock, no socket, and not how a round is run. [`Blocks`] says who is next, [`tax`] what one contender takes
+//! Pure: it knows no clock, no socket, and not how a round is run. [`Blocks`] says which contender is next, [`tax`] what one contender takes
 //! more than another, [`rules`] which rounds do not count, and [`alike`] what makes a comparison unfair before anything is measured.
 //!
 //! ```
@@ -57,7 +57,7 @@ pub struct Times {
 /// What was measured of a contender in a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Round {
-    /// The median; none if it can't be told.
+    /// The median; none if it can't be known.
     pub p50: Option<Times>,
     /// The 99th percentile; none where fewer than ten requests were slower, or it is one of a request that failed.
     pub p99: Option<Times>,

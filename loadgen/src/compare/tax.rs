@@ -1,5 +1,5 @@
 //! What one contender takes more than another: differences of quantiles within a block, their median over blocks, and whether it
-//! can be told from nothing.
+//! can be distinguished from nothing.
 //!
 //! Percentiles are never averaged. A difference is believed when it is there with and without loadgen's own delay, and by
 //! intervals so wide that among all figures of all contenders one in twenty comparisons of a thing with itself finds any.
@@ -55,7 +55,7 @@ pub enum Found {
     Slower,
     /// It takes less time.
     Faster,
-    /// None that could be told from nothing.
+    /// None that could be distinguished from nothing.
     NoDifference,
     /// Too few blocks, or a round without the figure.
     NotJudged,
@@ -93,7 +93,7 @@ pub struct Tax {
     pub found: Found,
 }
 
-/// What the contender of this index takes more than the first one, in each of [`FIGURES`], in a comparison of so many
+/// What the contender of this index takes more than the first one, in each of [`FIGURES`], in a comparison of this number of
 /// `contenders`. `blocks` are those that are kept, each with a round for each contender.
 #[must_use]
 pub fn judged_taxes(blocks: &[Vec<Round>], contender: usize, contenders: usize) -> Vec<Tax> {
@@ -112,7 +112,7 @@ pub fn judged_taxes(blocks: &[Vec<Round>], contender: usize, contenders: usize) 
     FIGURES.iter().enumerate().map(tax).collect()
 }
 
-/// How many of the figures can be judged with so many blocks and pairs.
+/// How many of the figures can be judged with this number of blocks and pairs.
 fn judged_figures(blocks: usize, pairs: usize) -> usize {
     let can = |figures: &usize| outside(blocks, MISS / (pairs * figures) as f64).is_some();
     (1..=FIGURES.len()).rev().find(can).unwrap_or(0)

@@ -37,7 +37,7 @@ fn finds_a_difference(usual: &[f64], blocks: usize, seed: u64) -> bool {
     while let Some(order) = plan.next_order() {
         let mut block = vec![Round::default(); usual.len()];
         for contender in order {
-            // It gets slower all the time, within a block as well.
+            // It gets slower all the time, also within a block.
             now += 1.0;
             block[contender] = round(usual[contender], 1.0 + 0.01 * now, &mut random);
         }
@@ -229,7 +229,7 @@ fn blocks_are_discarded_by_rules_that_do_not_look_at_the_contender() {
 }
 
 #[test]
-fn a_machine_that_is_too_small_is_told_with_figures() {
+fn a_machine_that_is_too_small_is_reported_with_figures() {
     let large = Machine { cpus: 64, busiest: 0.3, busiest_server: 0.7, is_shared: false };
     assert!(large.warnings().is_empty());
     let server = Machine { busiest_server: 0.9, ..large }.warnings();

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_what_it_says_is_told() {
+    fn content_that_is_not_in_its_encoding_is_reported() {
         let whole = coded("gzip", &b"hello".repeat(50));
         for (codings, body, said) in [
             ("gzip", &b"hello"[..], "it is not gzip: "),

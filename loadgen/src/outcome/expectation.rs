@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn each_expectation_is_met_or_tells_what_was_found() {
+    fn each_expectation_is_met_or_says_what_was_found() {
         let json = |path: &str, value: Json| Expectations {
             json: vec![(JsonPath::parse(path).unwrap(), value)],
             ..Expectations::default()

@@ -1,5 +1,5 @@
-//! What is wanted of a run, option by option, and the check that makes a plan of it. Options are named, and their bounds
-//! told, as on the command line.
+//! What is wanted of a run, option by option, and the check that makes a plan of it. Options have the names, and the bounds,
+//! of the command line.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::outcome::ExpectedStatus;
 #[derive(Clone, Debug)]
 pub struct Builder {
     pub(super) target: String,
-    /// Others that requests go to by turns.
+    /// Others that requests go to in turn.
     pub(super) others: Vec<String>,
     /// What some targets have of TLS that is their own, and where in a file that is said.
     pub(super) own_tls: Vec<(String, TlsOptions, String)>,
@@ -78,7 +78,7 @@ impl Builder {
         }
     }
 
-    /// Another target: requests that name none go to all of them by turns. May be repeated.
+    /// Another target: requests that name none go to all of them in turn. May be repeated.
     #[must_use]
     pub fn another_target(mut self, target: impl Into<String>) -> Self {
         self.others.push(target.into());
@@ -180,7 +180,7 @@ impl Builder {
         self
     }
 
-    /// Requests that are due for so long at first, at the rate or with the connections of the beginning, are counted apart
+    /// Requests that are due within this time at first, at the rate or with the connections of the beginning, are counted apart
     /// and measured by nothing; the total and the duration begin behind it.
     #[must_use]
     pub fn warmup(mut self, time: Duration) -> Self {
@@ -188,7 +188,7 @@ impl Builder {
         self
     }
 
-    /// A request that could not be sent for so long after it was due is dropped; with a rate or stages of a rate alone.
+    /// A request that could not be sent within this time after it was due is dropped; with a rate or stages of a rate alone.
     #[must_use]
     pub fn max_lag(mut self, time: Duration) -> Self {
         self.load.max_lag = Some(time);
@@ -203,7 +203,7 @@ impl Builder {
         self
     }
 
-    /// What becomes of a request that is due when no more may be in flight. It waits by default.
+    /// What happens to a request that is due when no more may be in flight. It waits by default.
     #[must_use]
     pub fn on_overload(mut self, on_overload: OnOverload) -> Self {
         self.load.on_overload = on_overload;
@@ -245,7 +245,7 @@ impl Builder {
         self
     }
 
-    /// Streams at once on each HTTP/2 connection.
+    /// Concurrent streams on each HTTP/2 connection.
     #[must_use]
     pub fn streams(mut self, count: usize) -> Self {
         self.load.streams = count;
@@ -344,7 +344,7 @@ impl Builder {
         self
     }
 
-    /// What is sent again when a connection breaks or a server refuses a request.
+    /// What is retried when a connection breaks or a server refuses a request.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.lifetime.retry = retry;
@@ -365,7 +365,7 @@ impl Builder {
         self
     }
 
-    /// One of so many loads at the same time: they share the CPUs.
+    /// One of this number of loads at the same time: they share the CPUs.
     pub(super) fn among(mut self, loads: usize) -> Self {
         self.loads = loads;
         self
@@ -507,7 +507,7 @@ impl Builder {
         self
     }
 
-    /// A file of paths or URLs of the target, one on each line: requests go to them by turns. Braces in it are braces.
+    /// A file of paths or URLs of the target, one on each line: requests go to them in turn. Braces in it are braces.
     #[must_use]
     pub fn url_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.url_file = Some(path.into());
@@ -559,7 +559,7 @@ impl Builder {
         self
     }
 
-    /// How long a gRPC call may take, as the server is told (`grpc-timeout`).
+    /// The deadline of a gRPC call, which is sent to the server (`grpc-timeout`).
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.request.call.deadline = Some(deadline);

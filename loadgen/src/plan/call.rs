@@ -70,7 +70,7 @@ pub struct Prepared {
     pub count: Option<u64>,
     /// When.
     pub pace: Pace,
-    /// How long the call may take, as the server is told.
+    /// The call's deadline, which is sent to the server.
     pub deadline: Option<Duration>,
     pub(crate) messages: Messages,
     method: Option<Method>,
@@ -83,7 +83,7 @@ pub(crate) enum Messages {
     Same { framed: Vec<Bytes>, shown: String },
     /// Made for each call.
     Varying(Arc<VaryingMessages>),
-    /// Each with a token of its own, and as people read them without it.
+    /// Each with its own token, and as people read them without it.
     Tokens { messages: Arc<StreamMessages>, shown: String },
 }
 

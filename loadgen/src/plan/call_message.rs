@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_has_messages_of_its_own_and_the_same_each_time() {
+    fn a_call_has_its_own_messages_and_the_same_each_time() {
         let list = r#"[{"message": "{{seq}}"}, {"message": "{{uuid}}", "timestamp": {{seq}}}]"#;
         for encoding in [Encoding::Identity, Encoding::Gzip] {
             let messages = messages("StreamEcho", list, encoding);

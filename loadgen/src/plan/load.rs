@@ -27,13 +27,13 @@ pub const MAX_RATE: f64 = 100_000_000.0;
 /// The highest total that is accepted.
 pub const MAX_TOTAL: u64 = 1_000_000_000_000_000;
 
-/// The most connections, and the most in flight, that are accepted.
+/// The maximum number of connections, and of requests in flight, that is accepted.
 pub const MAX_IN_FLIGHT: usize = 1_000_000;
 
-/// The most streams on a connection that are accepted.
+/// The maximum number of streams on a connection that is accepted.
 pub const MAX_STREAMS: usize = 100_000;
 
-/// Requests at once, connections to begin with, and streams on each, unless other numbers are given.
+/// Requests in flight, connections to begin with, and streams on each, unless other numbers are given.
 pub const DEFAULT_MAX_IN_FLIGHT: usize = 10_000;
 /// See [`DEFAULT_MAX_IN_FLIGHT`].
 pub const DEFAULT_CONNECTIONS: usize = 10;
@@ -52,7 +52,7 @@ pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest that requests may wait for others to be sent with.
 pub const LONGEST_COALESCE: Duration = Duration::from_millis(100);
 
-/// What becomes of a request that is due when no more may be in flight.
+/// What happens to a request that is due when no more may be in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnOverload {
     /// It waits, and the wait counts in its response time.
@@ -65,7 +65,7 @@ pub enum OnOverload {
 /// How requests come to be due.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
-    /// By a schedule, whatever becomes of them.
+    /// By a schedule, whatever happens to them.
     Open {
         /// When they are due.
         arrivals: Arrivals,
@@ -96,11 +96,11 @@ pub struct Load {
     pub mean_rate: Option<f64>,
     /// The stages, as they are written.
     pub stages: Option<String>,
-    /// The log that is replayed, as people are told of it.
+    /// The log that is replayed, as it is shown to people.
     pub replay: Option<String>,
     /// What random times follow from, if that was said.
     pub seed: Option<u64>,
-    /// Requests that are due for so long at first are counted apart: what follows is of those behind it.
+    /// Requests that are due within this time at first are counted apart: what follows is of those behind it.
     pub warmup: Duration,
     /// Exactly this many requests.
     pub total: Option<u64>,
@@ -112,13 +112,13 @@ pub struct Load {
     pub max_connections: NonZeroUsize,
     /// The same if HTTP/1.1 is spoken.
     pub(super) http1_connections: NonZeroUsize,
-    /// Requests at once on a connection.
+    /// Requests at the same time on a connection.
     pub streams: NonZeroUsize,
     /// The same if HTTP/2 is spoken.
     http2_streams: NonZeroUsize,
     /// The same if HTTP/1.1 is spoken.
     pub(super) http1_streams: NonZeroUsize,
-    /// Requests at once in the whole run.
+    /// Requests in flight in the whole run.
     pub max_in_flight: NonZeroUsize,
     /// How long a request may take once it is sent.
     pub timeout: Duration,
@@ -179,7 +179,7 @@ impl Load {
     ) -> Result<Self, PlanError> {
         let max_in_flight = count(&accepted::MAX_IN_FLIGHT, wanted.max_in_flight, MAX_IN_FLIGHT)?;
         let streams = count(&accepted::STREAMS, wanted.streams, MAX_STREAMS)?;
-        // A connection never has more requests at once than in all.
+        // A connection never has more requests in flight than the whole run.
         let most = lifetime.requests.and_then(|most| NonZeroUsize::try_from(most).ok());
         let [streams, http1_streams] =
             [streams, pipeline].map(|streams| most.map_or(streams, |most| streams.min(most)));
@@ -272,12 +272,12 @@ impl Load {
         }
     }
 
-    /// This is spoken: HTTP/1.1 has a request at once on a connection, unless it pipelines, and may open more connections.
+    /// This is spoken: HTTP/1.1 has one request at a time on a connection, unless it pipelines, and may open more connections.
     pub(super) fn speak(&mut self, protocol: Protocol) {
         (self.max_connections, self.streams) = self.within(protocol);
     }
 
-    /// The most connections to a server that speaks this, and requests at once on each.
+    /// The maximum number of connections to a server that speaks this, and of requests at the same time on each.
     pub(crate) fn within(&self, protocol: Protocol) -> (NonZeroUsize, NonZeroUsize) {
         match protocol {
             Protocol::Http1 => (self.http1_connections, self.http1_streams),
@@ -315,7 +315,7 @@ pub(super) struct Wanted {
     pub(super) start: Option<Duration>,
     pub(super) rate: Option<f64>,
     pub(super) stages: Option<String>,
-    /// When requests of a log are due, and what people are told of it.
+    /// When requests of a log are due, and how it is shown to people.
     pub(super) replay: Option<(Arc<[Nanos]>, String)>,
     pub(super) poisson: bool,
     pub(super) seed: Option<u64>,

@@ -1,4 +1,4 @@
-//! A method and the types of its messages, as descriptors tell: JSON to the bytes that are sent, and back.
+//! A method and the types of its messages, as descriptors say: JSON to the bytes that are sent, and back.
 
 use std::io::{Read as _, Write as _};
 

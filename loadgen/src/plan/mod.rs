@@ -249,14 +249,14 @@ impl Plan {
         self.requests.all()
     }
 
-    /// How requests are told apart in reports; none with one alone.
+    /// How requests are distinguished in reports; none with one alone.
     pub(crate) fn names(&self) -> &Names {
         self.requests.names()
     }
 
     /// Which request each arrival sends, where this number of parts share the arrivals.
     pub(crate) fn mix(&self, parts: u64) -> Mix {
-        // A total does not tell how many there are with the warm-up.
+        // A total does not say how many there are with the warm-up.
         let total = self.load.total.filter(|_| self.load.warmup.is_zero());
         let count = self.load.arrivals().and_then(Arrivals::count);
         self.requests.mix().clone().over(count.or(total), parts)
@@ -325,7 +325,7 @@ impl Plan {
         Ok(plan.for_one_exchange().within(self.load.connect_timeout))
     }
 
-    /// One GET of another path of one of its servers, which nobody waits for as for a request of the run.
+    /// One GET of another path of one of its servers, which is not waited for like a request of the run.
     pub(crate) fn getting(&self, site: usize, path: &str) -> Result<Self, PlanError> {
         let mut plan = self.clone();
         plan.sites = vec![self.sites[site].clone()];
@@ -352,7 +352,7 @@ impl Plan {
         self.sites[0].route()
     }
 
-    /// What becomes of connections.
+    /// What happens to connections.
     #[must_use]
     pub fn lifetime(&self) -> &Lifetime {
         &self.lifetime
@@ -404,12 +404,12 @@ impl Plan {
         numbers.max().map(StreamNumbers::of)
     }
 
-    /// Whether requests before, while and after something happens are told apart.
+    /// Whether requests before, while and after something happens are distinguished.
     pub(crate) fn has_phases(&self) -> bool {
         self.has_phases
     }
 
-    /// The same, with those told apart.
+    /// The same, with those distinguished.
     #[must_use]
     pub(crate) fn with_phases(self) -> Self {
         Self { has_phases: true, ..self }
@@ -440,7 +440,7 @@ impl Plan {
         self
     }
 
-    /// The same, for so many requests on one connection, one after the other, all of which are kept.
+    /// The same, for `count` requests on one connection, one after the other, all of which are kept.
     #[must_use]
     pub(crate) fn for_exchanges(mut self, count: u64) -> Self {
         self = self.for_one_exchange();

@@ -148,7 +148,7 @@ fn flags_in(text: &str) -> impl Iterator<Item = &str> {
 }
 
 impl OfLoad {
-    /// Whether what does not go together does not in this load: it may as well be what was typed.
+    /// Whether what does not go together does not in this load: it may just as well be what was typed.
     fn is_meant(&self, subject: &str) -> bool {
         !subject.contains("--") || self.says.iter().any(|option| subject.contains(&format!("--{option}")))
     }

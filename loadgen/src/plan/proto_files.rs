@@ -48,7 +48,7 @@ pub(super) fn compile(files: &[PathBuf], paths: &[PathBuf]) -> Result<Descriptor
             .map_err(|why| refused_because(&accepted::PROTO, file.display(), why))?;
     }
     if let Some(first) = sources.first() {
-        // A file that can't be read is told as such, not as one that is in no folder of imports; and an endless one is not
+        // A file that can't be read is reported as such, not as one that is in no folder of imports; and an endless one is not
         // compiled.
         sources.iter().try_for_each(|file| read_file(file, MAX_SOURCE, &accepted::PROTO).map(drop))?;
         let compiled = compile_sources(&sources, paths)
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_its_place() {
+    fn a_mistake_is_reported_with_its_place() {
         let said = refused("x.proto", "syntax = 'proto3';\nmessage M {\n  Missing m = 1;\n}\n");
         assert!(
             said.contains("for --proto: ") && said.contains("x.proto:3:") && said.contains("Missing"),

@@ -1,5 +1,5 @@
 //! Where a redirect leads, and what is sent there: the `Location` of a reply is resolved as RFC 3986 section 5.2 has it, and
-//! what becomes of method, body and fields follows RFC 9110 section 15.4, as browsers and curl read it.
+//! what happens to method, body and fields follows RFC 9110 section 15.4, as browsers and curl read it.
 //!
 //! What comes from a server is bounded and checked here; nothing is sent or counted.
 

@@ -19,7 +19,7 @@ use contract::quantity::LONGEST_TIME;
 
 use crate::clock::Nanos;
 
-/// The most requests of a log.
+/// The maximum number of requests of a log.
 pub const MAX_REPLAYED: usize = 1_000_000;
 
 /// The most bytes of the targets of all of them.
@@ -28,7 +28,7 @@ const MAX_TARGETS: usize = 1 << 30;
 /// The longest line, in bytes.
 const MAX_LINE: u64 = 64 << 10;
 
-/// A line that is skipped is at most this long, in bytes: what has no line ends at all is no log.
+/// A line that is skipped is at most this long, in bytes: what has no line ends at all is not a log.
 const MAX_SKIPPED: u64 = 16 << 20;
 
 /// The most lines that are looked at.
@@ -195,7 +195,7 @@ fn sendable(logged: &Logged) -> Result<(), &'static str> {
     target::path(&logged.path, Braces::Literal).map(drop).map_err(|_| "a path that can't be sent")
 }
 
-/// Requests whose stamps share a second, and tell no more, lie evenly within it.
+/// Requests whose stamps share a whole second lie evenly within it.
 fn spread(all: &mut [Logged]) {
     const SECOND: i128 = 1_000_000_000;
     let mut of_second = std::collections::HashMap::<i128, (u64, u64)>::new();

@@ -177,7 +177,7 @@ impl Request {
         Ok(request)
     }
 
-    /// Whether what becomes of it is proven: its id is a token.
+    /// Whether what happens to it is proven: its id is a token.
     pub(super) fn is_verified(&self) -> bool {
         self.id_field.as_ref().is_some_and(|name| name == field::TOKEN)
     }

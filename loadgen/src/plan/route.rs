@@ -22,7 +22,7 @@ use super::{
 /// The most addresses that `--bind` names.
 pub const MAX_SOURCES: u128 = 65_536;
 
-/// The most names that `--resolve` gives addresses to, and the most addresses of each.
+/// The maximum number of names that `--resolve` gives addresses to, and of addresses of each.
 pub const MAX_RESOLVED: usize = 64;
 
 /// How often names are looked up again at most.

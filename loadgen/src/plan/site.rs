@@ -84,7 +84,7 @@ impl Targets {
         Ok((self.all.len() - 1, path))
     }
 
-    /// A server has this of TLS of its own, which is said at a place of a file.
+    /// A server has its own TLS settings, which are given at a place in a file.
     pub(super) fn secure(&mut self, text: &str, own: &TlsOptions, place: &str) -> Result<(), PlanError> {
         let (index, _) = self.find(text)?;
         let said = self.own_tls.entry(index).or_insert_with(|| (own.clone(), place.to_owned()));
@@ -140,7 +140,7 @@ pub(super) struct OfSite {
 }
 
 /// Which request goes to which server: those that say nothing go to `by_default`, or where these are several, to each of
-/// them by turns. `has_path`: there is a path for those that say none.
+/// them in turn. `has_path`: there is a path for those that say none.
 pub(super) fn spread(
     targets: &mut Targets,
     by_default: &[String],

@@ -1,4 +1,4 @@
-//! TLS towards the target: whom it is trusted by, and what is offered.
+//! TLS towards the target: which authorities are trusted, and what is offered.
 
 use std::path::PathBuf;
 
@@ -62,7 +62,7 @@ pub struct TlsOptions {
 }
 
 impl TlsOptions {
-    /// With what the run has where this says nothing. Who is trusted and who the client is are one thing each.
+    /// With what the run has where this says nothing. The authorities are replaced together, and so is the client's certificate with its key.
     pub(super) fn over(&self, run: &Wanted) -> Wanted {
         let Self { cacert, insecure, cert, key, sni, min_version } = self.clone();
         let (cacert, insecure) = match (cacert, insecure) {

@@ -38,7 +38,7 @@ pub(super) struct Gate {
     pub(super) timeout: Duration,
     pub(super) ids: Ids,
     next: Cell<u64>,
-    /// How long a question to the servers takes that is answered immediately, through the proxy and with a connection of its own:
+    /// How long a question to the servers takes that is answered immediately, through the proxy and with its own connection:
     /// the longest time, of which half is forgotten with each question.
     rtt: Cell<Duration>,
     /// Whether servers could not be asked when this was tried last, for as long as that is tried.

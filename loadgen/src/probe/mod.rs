@@ -1,7 +1,7 @@
-//! What a proxy does in the cases that matter, seen from both of its sides: dummy-server behind it is told what to do, and asked
+//! What a proxy does in the cases that matter, seen from both of its sides: dummy-server behind it is instructed what to do, and asked
 //! what it has seen.
 //!
-//! It generates no load: it sends one request after the other, each on a connection of its own or on one that a case is about. A [`Matrix`] is
+//! It generates no load: it sends one request after the other, each on its own connection or on one that a case is about. A [`Matrix`] is
 //! what comes of it; nothing here prints.
 
 mod caches;
@@ -51,7 +51,7 @@ pub struct Options {
     pub cases: Vec<&'static Case>,
 }
 
-/// Asks through each proxy, one after the other, until it is stopped; `progress` is told which.
+/// Asks through each proxy, one after the other, until it is stopped; `progress` gets which one.
 ///
 /// # Errors
 /// There is no dummy-server behind any of them that can be reached, or it was stopped before that was known.

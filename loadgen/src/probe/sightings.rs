@@ -170,12 +170,12 @@ impl Trial<'_> {
         }
     }
 
-    /// Through the proxy, over a connection of its own, and without a transcript.
+    /// Through the proxy, over its own connection, and without a transcript.
     async fn statement_now(&mut self) -> Result<Statement, Finding> {
         let unasked = |why: String| Finding::unasked(format!("/ledger through the proxy: {why}"));
         let unlike: u32 = rand::random();
         let target = format!("/ledger?run={:08x}&load=0&unlike={unlike:08x}", self.gate.ids.run);
-        // What is told must not change by asking.
+        // What is reported must not change by asking.
         let ask = Ask { is_noted: false, ..self.to("GET", &target, self.gate.ids.of(0, 0)) };
         let began = Instant::now();
         let mut session = Session::connect(self.gate, self.protocol, self.until())

@@ -247,7 +247,7 @@ impl<'a> Trial<'a> {
         Ok(self.reply(session, ask).await)
     }
 
-    /// One exchange on a connection of its own.
+    /// One exchange on its own connection.
     pub(super) async fn exchange(&mut self, ask: &Ask, content: &[u8]) -> Result<Reply, Finding> {
         let mut session = self.connect().await?;
         self.on(&mut session, ask, content).await

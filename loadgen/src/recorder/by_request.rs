@@ -77,7 +77,7 @@ impl ByRequest {
         Self { all, of_request: Arc::clone(&names.of_request) }
     }
 
-    /// Whether there is but one request.
+    /// Whether there is only one request.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()

@@ -88,7 +88,7 @@ impl Counts {
         self.offered.saturating_sub(self.succeeded)
     }
 
-    /// Those that have come to no end yet: in flight, or waiting to be sent.
+    /// Those that have not ended yet: in flight, or waiting to be sent.
     #[must_use]
     pub fn outstanding(&self) -> u64 {
         self.offered.saturating_sub(self.sent() + self.dropped + self.not_sent)

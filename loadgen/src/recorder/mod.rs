@@ -71,7 +71,7 @@ use crate::{
     plan::Plan,
 };
 
-/// The longest time that a histogram tells apart: an hour, in nanoseconds.
+/// The longest time that a histogram distinguishes: an hour, in nanoseconds.
 pub const LONGEST: Nanos = 3_600_000_000_000;
 
 /// What connections have carried, in bytes.
@@ -298,7 +298,7 @@ impl Recorder {
         (0..).zip(self.statuses.iter().copied()).skip(1).filter(|(_, count)| *count > 0)
     }
 
-    /// The same as of a start that lies so much earlier: what is told by time moves by whole bins, to the nearest.
+    /// The same as of a start that lies so much earlier: what is recorded by time moves by whole bins, to the nearest.
     pub(crate) fn delay(&mut self, by: Nanos) {
         self.intervals.delay(by);
         self.flow.delay(by);

@@ -180,21 +180,21 @@ impl Recorder {
         self.calls.get_or_insert_default()
     }
 
-    /// The first response of a call has come, so long after the call was due.
+    /// The first response of a call has come, this time after the call was due.
     pub(crate) fn first_message(&mut self, due: Nanos, time: Nanos) {
         if !self.is_warmup(due) {
             calls::record(&mut self.calls().first_message, time);
         }
     }
 
-    /// The response to a message has come, so long after the message was due.
+    /// The response to a message has come, this time after the message was due.
     pub(crate) fn message(&mut self, due: Nanos, time: Nanos) {
         if !self.is_warmup(due) {
             calls::record(&mut self.calls().message, time);
         }
     }
 
-    /// A message has come on a WebSocket that is no echo.
+    /// A message has come on a WebSocket that is not an echo.
     pub(crate) fn unsolicited(&mut self, at: Nanos, what: impl FnOnce() -> String) {
         if !self.is_warmup(at) {
             self.sockets.get_or_insert_default().unsolicited(what);
@@ -337,7 +337,7 @@ impl Recorder {
         self.intervals.at(since_start).unsuccessful += count;
     }
 
-    /// So many that were due then did not succeed; what was not sent has no part in that.
+    /// `count` of those that were due then did not succeed; what was not sent has no part in that.
     fn failed_in_phase(&mut self, due: Nanos, count: u64) {
         let since_start = self.since_start(due);
         if let Some(phases) = &mut self.phases {

@@ -96,7 +96,7 @@ impl ServerReport {
         }
     }
 
-    /// Adds what another worker was told.
+    /// Adds what was reported to another worker.
     pub(super) fn merge(&mut self, other: &Self) {
         let (mine, theirs) = (&mut self.times, &other.times);
         for (mine, theirs) in [

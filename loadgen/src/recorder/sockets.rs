@@ -17,7 +17,7 @@ use crate::clock::Nanos;
 #[serde(deny_unknown_fields)]
 pub struct Sockets {
     /// Messages that were sent and whose echoes did not come: in time, before the connection ended, or before the run did (those
-    /// count as unanswered as well).
+    /// also count as unanswered).
     pub lost: u64,
     /// Messages that came back other than they were sent.
     pub wrong: u64,

@@ -25,7 +25,7 @@ pub(crate) struct Split {
     pub(crate) outside: Times,
     /// Of all.
     pub(crate) server: Times,
-    /// Replies without instants: they came from a request that was redirected, or from a server that tells of none.
+    /// Replies without instants: they came from a request that was redirected, or from a server that reports none.
     pub(crate) untold: u64,
     /// Replies with instants that can't be.
     pub(crate) impossible: u64,
@@ -42,7 +42,7 @@ pub(crate) struct Times {
     pub(crate) sum: u128,
 }
 
-/// Times below twice this have a place each; of longer ones, as many leading bits count as these have, so that they are told to within
+/// Times below twice this have a place each; of longer ones, as many leading bits count as these have, so that they are known to within
 /// 0.2%. With more of them, the places that are in use at the same time would not fit into the fastest cache.
 const PLACES: u64 = 256;
 

@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_rounds_are_told() {
+    fn too_few_rounds_are_reported() {
         let (old, new) = (rounds("-r 100 -d 20s a:1", 1000, 3), rounds("-r 100 -d 20s a:1", 9000, 3));
         let diff = Diff::new(&old, &new, None);
         assert!(diff.changes.iter().all(|change| change.conclusion == Conclusion::CannotTell));

@@ -333,7 +333,7 @@ requests/s    achieved         p50         p99    failed  result
     }
 
     #[test]
-    fn every_end_has_a_sentence_of_its_own_and_json_as_its_schema_says() {
+    fn every_end_has_its_own_sentence_and_json_as_its_schema_says() {
         let schema: Value = serde_json::from_str(SCHEMA).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();
         let slo: Slo = "p(99)<20ms".parse().unwrap();

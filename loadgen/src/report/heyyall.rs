@@ -108,7 +108,7 @@ struct Call<'a> {
     response: &'a Histogram<u64>,
 }
 
-/// All of them, in the order of the plan. Names beyond those that reports tell apart are one endpoint without a method.
+/// All of them, in the order of the plan. Names beyond those that reports distinguish are one endpoint without a method.
 fn calls<'a>(summary: &'a Summary, endpoints: &'a [Endpoint]) -> Vec<Call<'a>> {
     let records = &summary.records;
     if records.requests.is_empty() {

@@ -33,7 +33,7 @@ pub(super) fn bins(times: &Histogram<u64>, factor: Option<NonZeroU32>) -> Vec<Bi
         (1..=BINS).map(|bin| Bin { up_to: bound(bin), count: 0, is_tail: false }).collect();
     let mut tail = Bin { up_to: times.max(), count: 0, is_tail: true };
     for value in times.iter_recorded() {
-        // The last value stands for all that are not told apart from the longest.
+        // The last value stands for all that are not distinguished from the longest.
         let time = value.value_iterated_to().min(times.max());
         let bin = bins.iter_mut().find(|bin| time <= bin.up_to).unwrap_or(&mut tail);
         bin.count += value.count_at_value();

@@ -55,7 +55,7 @@ enum Back {
     /// Its token, or that of another request: what comes back is not removed.
     Token,
     /// A reply without one, from the server with this name, if it says so. Others than those of success may be the replies of
-    /// something before a server, such as one that wants to know who asks: they say nothing of tokens.
+    /// something before a server, such as one that wants credentials: they say nothing of tokens.
     None { is_success: bool, instance: Option<String> },
     /// No reply.
     Nothing,
@@ -104,7 +104,7 @@ fn own_ids(run: u32) -> impl Iterator<Item = Ids> {
     (FIRST_CANARY..).step_by(2).map(move |load| Ids { run, load })
 }
 
-/// Whether what becomes of the token of one request becomes of that of the other, most likely.
+/// Whether what happens to the token of one request also happens to that of the other, most likely.
 fn are_alike(plan: &Plan, one: usize, other: usize) -> bool {
     let (first, second) = (&plan.requests()[one], &plan.requests()[other]);
     std::ptr::eq(plan.site_of(one), plan.site_of(other))
@@ -171,7 +171,7 @@ impl Canaries<'_> {
         self.run.phase() != Phase::Run || Instant::now() >= self.until
     }
 
-    /// Whether one that came back so has arrived with its token; none where that can't be told.
+    /// Whether one that came back so has arrived with its token; none where that can't be known.
     fn has_arrived(&self, ids: Ids, back: &Back) -> Option<bool> {
         let Back::None { is_success: true, instance } = back else { return None };
         let left = || (!self.is_over()).then(|| self.until.saturating_duration_since(Instant::now()));

@@ -1,6 +1,6 @@
 //! What servers have seen of a verified run: they are asked until nothing changes any more.
 //!
-//! Each question is a run of one request. Who is asked is in the plan, or else whoever answers behind the target, as often as
+//! Each question is a run of one request. Which servers are asked is in the plan, or else those that answer behind the target, as often as
 //! it takes to have asked each server that has replied. Nothing here opens a connection itself.
 
 use std::{
@@ -24,16 +24,16 @@ use crate::{
     verify::Asked,
 };
 
-/// Nothing is taken for over before it has been quiet for so long.
+/// Nothing is taken for over before it has been quiet for this time.
 const QUIET: Duration = Duration::from_secs(2);
 /// How long it is waited for the ledger of a server that has replied and can't be asked, where servers post theirs.
 const PUSHED_AFTER: Duration = Duration::from_secs(5);
-/// What is not quiet by then is told as it is.
+/// What is not quiet by then is taken as it is.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The interval between two questions to the servers while they report something new. It doubles while they don't, except where a
 /// posted ledger is awaited.
 const EVERY: Duration = Duration::from_millis(250);
-/// How often whoever answers behind the target is asked for each server that has replied, and beyond that.
+/// How often servers behind the target are asked for each one that has replied, and beyond that.
 const TRIES_FOR_EACH: usize = 8;
 const TRIES_BEYOND: usize = 8;
 
@@ -67,7 +67,7 @@ pub(super) fn ask(
         let (mut off, mut behind) = (not_found.clone(), Vec::new());
         let mut answered = BTreeMap::new();
         let pushed = pushes.map(|pushes| pushes.of(ids)).unwrap_or_default();
-        // Nobody who has posted has to be found behind the target.
+        // A server that has posted need not be found behind the target.
         let wanted: BTreeSet<u32> =
             epochs.iter().copied().filter(|epoch| !pushed.contains_key(epoch)).collect();
         for source in &sources {
@@ -132,7 +132,7 @@ pub(super) fn ask(
 }
 
 /// Whether any server has seen the request of this load of this run that the server with this name has `replied` to, if it has
-/// named itself. None where that can't be told: no server was asked in the time `left`, or not the one that has replied, as there
+/// named itself. None where that can't be known: no server was asked in the time `left`, or not the one that has replied, as there
 /// may be any number of servers behind a target.
 pub(super) fn have_seen(
     plan: &Plan,
@@ -178,7 +178,7 @@ fn size(statements: &BTreeMap<u32, Arc<Statement>>) -> u64 {
     statements.values().map(|statement| statement.size()).sum()
 }
 
-/// The longest time between the end of a sighting and the next one of the same request, as far as is told.
+/// The longest time between the end of a sighting and the next one of the same request, as far as is known.
 fn longest_pause<'s>(statements: impl Iterator<Item = &'s Statement>) -> Duration {
     let mut entries: Vec<&Entry> = statements.flat_map(|statement| &statement.entries).collect();
     entries.sort_by_key(|entry| (entry.number, entry.received_ns));

@@ -1,4 +1,4 @@
-//! Ledgers that servers post by themselves: what one that leaves has seen is known when nobody can ask it any more.
+//! Ledgers that servers post by themselves: what one that leaves has seen is known when it can't be asked any more.
 //!
 //! A listener takes them while a run goes on, within bounds: of this run alone, no more and no larger ones than are kept of
 //! servers that are asked. Nothing here judges them.
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ledger_of_this_run_is_refused_and_nothing_of_it_is_kept() {
+    fn what_is_not_a_ledger_of_this_run_is_refused_and_nothing_of_it_is_kept() {
         let pushes = listening();
         assert!(posted(&pushes, &[statement(8, 0, 1, 5)]).starts_with("HTTP/1.1 404 "));
         assert!(posted(&pushes, &[]).starts_with("HTTP/1.1 404 "));

@@ -1,5 +1,5 @@
 //! The types of gRPC calls' messages from the servers themselves: server reflection, v1 or else v1alpha, asked before the run in
-//! calls of their own. A server is asked for all services together.
+//! calls of its own. A server is asked for all services together.
 //!
 //! Each of these calls is a run of one request, with the target, the TLS settings and the metadata of the plan's first call there. Nothing here
 //! opens a connection itself.
@@ -112,13 +112,13 @@ struct Asking<'r> {
     site: usize,
     /// The full names of the services that are called there, each once.
     services: Vec<String>,
-    /// The run that needs the answers: once it is stopped, nobody needs them.
+    /// The run that needs the answers: once it is stopped, they are not needed.
     run: &'r Handle,
     /// However many answers lead to further questions.
     until: Instant,
 }
 
-/// How often it is looked whether nobody needs the answers.
+/// How often it is checked whether the answers are still needed.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The plan with the types of its calls' messages, if there are calls whose types are not known. For each server, it takes no

@@ -1,6 +1,6 @@
 //! The search for the highest rate that a target holds: upward by doubling, then bisection of the last doubling.
 //!
-//! Pure: it is told what came of a step at a rate, and says which rate is next. It knows no clock, no socket, and not what
+//! Pure: it takes the result of a step at a rate, and says which rate is next. It knows no clock, no socket, and not what
 //! was measured. That a rate is not held, or that loadgen can't keep up with it, is believed when two steps say so; one in
 //! which the rate is held is enough.
 //!
@@ -37,7 +37,7 @@ pub struct Bounds {
 
 impl Bounds {
     /// From the rate of the first step to the highest one, until the highest rate that was held and the lowest one that was
-    /// not differ by no more than the share `precision`. None unless `0 < start <= max` and the precision lies
+    /// differ by at most the share `precision`. None unless `0 < start <= max` and the precision lies
     /// within [`MIN_PRECISION`] and [`MAX_PRECISION`].
     #[must_use]
     pub fn new(start: f64, max: f64, precision: f64) -> Option<Self> {
@@ -60,7 +60,7 @@ impl Bounds {
         // Rounding to three digits may make a doubling as small as 1.99.
         let upward = (self.max / self.start).log(1.99).ceil() + 2.0;
         let halvings = (GROWTH.ln() / self.precision.ln_1p()).log2().ceil().max(0.0) + 2.0;
-        // Within what their types hold: 2 to the power of 1024 is no rate.
+        // Within what their types hold: 2 to the power of 1024 is not a rate.
         MOST_AT_A_RATE * (upward + halvings) as u32
     }
 }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::{CannotMerge, InvalidRecords, MAX_ROUNDS, Summary, file};
 use crate::plan::MAX_LOADS;
 
-/// At least one load, in order, each with a name of its own.
+/// At least one load, in order, each with its own name.
 #[derive(Clone, Debug)]
 pub struct Loads(Vec<Summary>);
 

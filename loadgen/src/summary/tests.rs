@@ -81,7 +81,7 @@ fn a_target_that_falls_behind_at_times_as_different_as_may_be_shows_what_it_serv
 }
 
 #[test]
-fn what_a_target_owes_when_requests_are_no_longer_due_is_missing_in_its_rate() {
+fn responses_that_are_outstanding_when_requests_are_no_longer_due_are_missing_in_the_rate() {
     let achieved = |plant: &dyn Fn(u64, u64) -> Planted| run("-r 1000 -d 10s a:1", plant).achieved_rate();
     let service = |service: u64| Planted { service, ..Planted::default() };
     let still = |from: u64, until: u64| {
@@ -127,7 +127,7 @@ fn requests_that_are_due_in_no_time_have_the_rate_of_the_whole_run() {
         let [_, limit] = summary.verdict();
         assert!(limit.starts_with("the run was too short to tell whether the rate was held"), "{limit}");
     }
-    // Long enough to tell that a queue grew.
+    // Long enough to see that a queue grew.
     let summary = run("-r 50000 -n 5000 a:1", |n, _| Planted { service: n * 38_824, ..Planted::default() });
     assert!((summary.achieved_rate() / 17_000.0 - 1.0).abs() < 0.02, "{}", summary.achieved_rate());
 }

@@ -13,7 +13,7 @@ pub enum Part {
     Lag,
     /// Picked up to written: for a connection or a stream.
     Wait,
-    /// Written to the end, where nobody tells more.
+    /// Written to the end, where nothing reports more.
     Service,
     /// Written to seen by the server.
     Way,
@@ -41,7 +41,7 @@ pub(super) fn fastest(summary: &Summary) -> Option<Part> {
         all.max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(part, _)| part)
     };
     match fastest(&[Part::Lag, Part::Wait, Part::Service])? {
-        // The server's instants tell which of the two, where they do.
+        // The server's instants say which of the two, where there are any.
         Part::Service => Some(fastest(&[Part::Way, Part::Server]).unwrap_or(Part::Service)),
         part => Some(part),
     }
@@ -58,7 +58,7 @@ fn mean(part: Part, parts: &Parts) -> Option<f64> {
     (count > 0).then(|| sum as f64 / count as f64)
 }
 
-/// Whether it is high at the end: a stall that is over, or being worked off, is no queue that grows.
+/// Whether it is high at the end: a stall that is over, or being worked off, is not a growing queue.
 fn is_still_high(points: &[(f64, f64)]) -> bool {
     let highest = points.iter().map(|(_, y)| *y).fold(0.0, f64::max);
     let last = points.iter().rev().take(2).map(|(_, y)| *y).sum::<f64>() / 2.0;

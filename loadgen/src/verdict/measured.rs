@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_no_percentile_and_part_of_the_mean_where_it_is_rare() {
+    fn failures_are_in_no_percentile_and_in_the_mean_where_they_are_rare() {
         let every = |part: u64| {
             move |n: u64, _| match n % part {
                 0 => Planted { end: End::Status(503), service: 11 * MILLI, ..Planted::default() },

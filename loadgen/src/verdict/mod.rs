@@ -1,7 +1,7 @@
 //! What a run's figures are worth, and what its limit was.
 //!
 //! Decided from a [`Summary`] alone: nothing here reads a clock, prints or knows an option of the command line but by the
-//! name that a user is told.
+//! name that a user reads.
 
 mod band;
 pub mod change;
@@ -80,7 +80,7 @@ pub enum Limit {
     Connections,
     /// The way to the server: a proxy or the network.
     Way,
-    /// dummy-server, by what it says of its own time.
+    /// dummy-server, by what it reports of its own time.
     DummyServer,
     /// The target, or the way to it.
     Target,
@@ -133,7 +133,7 @@ impl Summary {
     #[must_use]
     pub fn limit(&self) -> Limit {
         match self.limit_found() {
-            // How slow others are can't be told through connections that are slow themselves.
+            // How slow others are can't be known through connections that are slow themselves.
             Limit::Connections | Limit::Way | Limit::DummyServer | Limit::Target
                 if self.run.throttle.is_some() =>
             {
@@ -177,7 +177,7 @@ impl Summary {
     }
 
     /// The share of its time that the busiest worker was on a CPU or waited for one; zero where the run was too short to
-    /// tell: that it started is most of it.
+    /// say: that it started is most of it.
     fn wanted_cpu(&self) -> f64 {
         if self.elapsed < SHORTEST {
             return 0.0;
@@ -185,7 +185,7 @@ impl Summary {
         (self.busiest_worker + self.run_delay.unwrap_or(0.0)).min(1.0)
     }
 
-    /// Whether dummy-server has told that its workers had no CPU left.
+    /// Whether dummy-server has reported that its workers had no CPU left.
     fn is_server_busy(&self) -> bool {
         let load = self.records.server_report.late_load();
         load.is_some_and(|load| load.cpu > MAX_BUSY || load.turn_lag > MAX_TURN_LAG)
@@ -235,7 +235,7 @@ impl Summary {
         2 * picked_late.min(late) > self.records.counts.dropped
     }
 
-    /// Whether the achieved rate is the offered one, for all that can be told: what the user cut short is owed by nobody.
+    /// Whether the achieved rate is the offered one, as far as can be known: what the user cut short does not count as missed.
     fn is_rate_held(&self) -> bool {
         let counts = &self.records.counts;
         let owed = counts.offered - self.cut_short();
@@ -355,7 +355,7 @@ impl Summary {
         self.run.max_lag.map(|max_lag| time(nanos(max_lag) as f64)).unwrap_or_default()
     }
 
-    /// What dummy-server has told of its workers, as a part of a sentence.
+    /// What dummy-server has reported of its workers, as a part of a sentence.
     fn server_load_said(&self) -> String {
         match self.records.server_report.late_load() {
             Some(load) if load.cpu > MAX_BUSY => {

@@ -73,7 +73,7 @@ fn a_target_that_stands_still_until_the_end_is_the_limit_whatever_waited_for_it(
 }
 
 #[test]
-fn a_server_that_tells_that_it_has_no_cpu_left_is_the_limit_and_not_the_way_to_it() {
+fn a_server_that_reports_that_it_has_no_cpu_left_is_the_limit_and_not_the_way_to_it() {
     use contract::timing::WorkerLoad;
     let overloaded = |load: Option<WorkerLoad>| {
         run("-r 1000 -d 3s a:1", move |_, at| Planted {
@@ -135,7 +135,7 @@ fn an_interrupted_run_blames_nobody_for_what_was_not_sent() {
 }
 
 #[test]
-fn what_cut_a_run_short_is_told() {
+fn what_cut_a_run_short_is_reported() {
     let summary = run("-r 100 -d 2s a:1", |_, _| Planted::default());
     let aborted_by = Some("p(99)<1ms was crossed".to_owned());
     let aborted = Summary { interrupted: true, aborted_by, ..summary };
@@ -189,7 +189,7 @@ fn the_part_that_grows_is_the_limit() {
         let summary = run("-r 1000 -d 3s a:1", plant);
         assert_eq!(summary.limit(), limit, "{:?}", summary.verdict());
     }
-    // A second in which everything stalls is no queue that grows: it is worked off.
+    // A second in which everything stalls is not a growing queue: it is worked off.
     let stalled = run("-r 1000 -d 10s a:1", |_, at| {
         let is_stalled = (6 * SECOND..7 * SECOND).contains(&at);
         service(if is_stalled { 7 * SECOND - at + MILLI } else { MILLI })
@@ -415,7 +415,7 @@ fn a_stalled_second_shows_in_its_interval_in_all_of_its_arrivals_and_as_a_stall(
 }
 
 #[test]
-fn an_outage_is_told_by_the_arrivals_that_did_not_succeed() {
+fn an_outage_is_found_by_the_arrivals_that_did_not_succeed() {
     let summary = run("-r 1000 -d 10s a:1", |_, at| match (4 * SECOND..6 * SECOND).contains(&at) {
         true => Planted { end: End::Status(502), ..Planted::default() },
         false => Planted::default(),
@@ -426,7 +426,7 @@ fn an_outage_is_told_by_the_arrivals_that_did_not_succeed() {
 }
 
 #[test]
-fn one_straggler_is_told_by_itself_and_takes_nothing_from_the_rate() {
+fn one_straggler_is_reported_by_itself_and_takes_nothing_from_the_rate() {
     let summary = run("-r 1000 -d 2s a:1", |n, _| service(if n == 1999 { 8 * SECOND } else { MILLI }));
     assert!((summary.achieved_rate() - 1000.0).abs() < 1.0, "{}", summary.achieved_rate());
     let warnings = summary.warnings();
@@ -456,7 +456,7 @@ fn stragglers_are_those_that_came_unusually_late_and_not_all_that_came_at_the_en
 fn a_rate_that_was_not_held_names_what_explains_it_and_lies_within_the_run() {
     let said = |line: &str, plant: &dyn Fn(u64, u64) -> Planted| run(line, plant).verdict()[1].clone();
     let timed_out = || Planted { end: End::TimedOut, ..service(300 * MILLI) };
-    // One of five fails all the time; what is outstanding when requests are no longer due is no stall.
+    // One of five fails all the time; what is outstanding when requests are no longer due is not a stall.
     let failing = said("-r 200 -d 2s --timeout 300ms a:1", &|n, _| match n % 5 {
         0 => timed_out(),
         _ => service(MILLI),
@@ -516,14 +516,14 @@ fn one_request_says_nothing_of_a_rate() {
         let [_, limit] = summary.verdict();
         assert!(limit.contains(said), "{limit}");
     }
-    // A run ends with its last reply, which is no reason for a rate above the one that was asked for.
+    // A run ends with its last reply, which is not a reason for a rate above the one that was asked for.
     let mut short = run("-r 50 -n 2 a:1", |_, _| Planted { service: MILLI, ..Planted::default() });
     short.elapsed = Duration::from_millis(21);
     assert!((short.achieved_rate() - 50.0).abs() < 0.01, "{}", short.achieved_rate());
 }
 
 #[test]
-fn what_an_interrupt_left_unanswered_is_no_rate_that_was_not_held() {
+fn what_an_interrupt_left_unanswered_does_not_mean_that_the_rate_was_not_held() {
     let mut summary = run("-r 50 -n 100 a:1", |n, _| Planted {
         end: if n < 90 { End::Status(200) } else { End::NotSent },
         service: MILLI,
@@ -538,7 +538,7 @@ fn what_an_interrupt_left_unanswered_is_no_rate_that_was_not_held() {
 
 #[test]
 fn a_sentence_on_widths_names_those_of_its_percentiles_alone() {
-    // Of 400 requests, the slowest are late by far: p99 and above have too few to tell.
+    // Of 400 requests, the slowest are late by far: there are too few for p99 and above.
     let summary = run("-r 200 -d 2s a:1", |n, _| Planted {
         service: 50 * MILLI,
         lag: if n >= 397 { 900 * MILLI } else { 0 },
@@ -551,7 +551,7 @@ fn a_sentence_on_widths_names_those_of_its_percentiles_alone() {
 }
 
 #[test]
-fn a_closed_loop_without_a_cpu_is_no_measure_of_the_target() {
+fn a_closed_loop_without_a_cpu_does_not_measure_the_target() {
     let mut summary = run("-r 1000 -d 2s a:1", |_, _| Planted { service: MILLI, ..Planted::default() });
     summary.run.rate_per_second = None;
     let limit = |summary: &Summary| summary.verdict()[1].clone();
@@ -561,7 +561,7 @@ fn a_closed_loop_without_a_cpu_is_no_measure_of_the_target() {
 }
 
 #[test]
-fn a_stall_is_told_unless_loadgen_itself_was_stopped() {
+fn a_stall_is_reported_unless_loadgen_itself_was_stopped() {
     let mut summary = run("-r 100 -d 4s a:1", |_, at| Planted {
         service: if (SECOND..2 * SECOND).contains(&at) { 2 * SECOND + MILLI - at } else { MILLI },
         ..Planted::default()

@@ -34,7 +34,7 @@ const ACCEPTED: &str = "response.p(99), service., wait. or lag. with p(50), erro
                         count(UNAVAILABLE), \
                         then <, <=, > or >=, then a value, like 'p(99)<200ms', 'error_rate<1%' or 'rate>=1000'";
 
-/// Fewer requests that have ended are no reason to end a run.
+/// Fewer requests that have ended are not a reason to end a run.
 const MIN_ENDED: u64 = 20;
 
 /// A bound on one figure of a run.
@@ -201,7 +201,7 @@ impl Threshold {
         }
     }
 
-    /// Whether it can be told while a run goes on that it is crossed.
+    /// Whether it can be known while a run goes on that it is crossed.
     #[must_use]
     pub fn can_abort(&self) -> bool {
         let is_upper = self.comparison.is_upper();

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_version_of_http_requires_is_no_change() {
+    fn what_another_version_of_http_requires_is_not_a_change() {
         let to_http2 = Way { arrived_over_http2: true, ..HTTP1 };
         let sent = "Accept: */*\nHost: a\nConnection: keep-alive\nTE: trailers";
         assert_eq!(found(sent, ":authority: a\naccept: */*\nte: trailers", to_http2), []);

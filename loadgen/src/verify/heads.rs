@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::differences::{Difference, Way, of_fields, of_trailers};
 
-/// How many changes are told of each direction.
+/// How many changes are shown of each direction.
 const MAX_CHANGES: usize = 64;
 
 /// What came of comparing heads.
@@ -122,7 +122,7 @@ pub(crate) fn compare(sent: &[HeadsSent], statements: &[Statement], opened: u64)
         let is_kept_whole =
             |sample: &&&Sample| (sent.request.left_out(), sample.request.left_out()) == (0, 0);
         match samples.iter().map(|(_, sample)| sample).find(is_kept_whole) {
-            // One that was repeated is told by the first.
+            // One that was repeated is covered by the first.
             Some(sample) => {
                 heads.requests += 1;
                 in_requests.add(sent.number, of_request(sent, sample));
@@ -204,7 +204,7 @@ impl Found {
         }
     }
 
-    /// Those that are told; the others are added to `more`.
+    /// Those that are shown; the others are added to `more`.
     fn told(self, more: &mut u64) -> Vec<Change> {
         let mut changes: Vec<_> = self.0.into_values().collect();
         changes.sort_by_key(|change| std::cmp::Reverse(change.count));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_at_both_ends_is_no_change_and_what_is_known_at_one_is_not_compared() {
+    fn what_is_the_same_at_both_ends_is_not_a_change_and_what_is_known_at_one_is_not_compared() {
         let date = [("date", "x")];
         let same = [statement(1, vec![sample(1, &[("Host", "a")], &date)]), statement(2, Vec::new())];
         let heads = compare(&[sent(1, 1, &date), sent(2, 1, &date)], &same, 3).unwrap();
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn method_target_version_tls_and_status_are_compared_as_well() {
+    fn method_target_version_tls_and_status_are_also_compared() {
         let mut other = sample(1, &[("Host", "a")], &[]);
         other.tls = true;
         other.version = "HTTP/1.0".to_owned();
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_with_more_than_is_kept_are_not_compared_and_no_more_changes_are_told_than_people_read() {
+    fn heads_with_more_than_is_kept_are_not_compared_and_no_more_changes_are_shown_than_people_read() {
         let mut large = sample(1, &[("Host", "a")], &[]);
         large.request.fields.left_out = 1;
         let heads = compare(&[sent(1, 1, &[])], &[statement(1, vec![large])], 1).unwrap();

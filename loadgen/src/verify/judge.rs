@@ -61,7 +61,7 @@ struct Servers {
     is_complete: bool,
     all: Statement,
     pages: Pages,
-    /// Of numbers that were sent again.
+    /// Of numbers that were repeated.
     resent: BTreeMap<u64, State>,
     /// Those whose body broke off.
     broken: BTreeSet<u64>,
@@ -229,7 +229,7 @@ pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verificat
     if !all.adds_up() {
         off.push("what servers have begun and ended does not add up".to_owned());
     }
-    // A refusal was a sighting of its own.
+    // A refusal was its own sighting.
     let repeats = found.repeated.counts.all().saturating_sub(all.repeats.after_refusal);
     let expected = [found.arrived, found.own_attempts, repeats, all.refused];
     let expected = expected.into_iter().fold(0, u64::saturating_add);
@@ -430,7 +430,7 @@ fn damaged(payload: &mut Payload, known: &Verified, sent: &Sent<'_>) {
     }
 }
 
-/// What was sent again in between, with what came before it.
+/// What was repeated in between, with what came before it.
 fn repeated(servers: &Servers, start: Nanos) -> Repeated {
     let mut by_number: BTreeMap<u64, Vec<&Entry>> = BTreeMap::new();
     for number in &servers.by_several {
@@ -457,7 +457,7 @@ fn repeated(servers: &Servers, start: Nanos) -> Repeated {
     Repeated { counts: servers.all.repeats, examples }
 }
 
-/// One that was sent again, of which these entries are known, and which these servers have seen.
+/// One that was repeated, of which these entries are known, and which these servers have seen.
 fn again(entries: &[&Entry], seen_by: &[&str], example: Example) -> Example {
     let Some(first) = entries.first() else {
         return Example { what: format!("seen by {}", seen_by.join(" and ")), ..example };
@@ -528,7 +528,7 @@ mod tests {
     const SENT: Sent<'static> = Sent { start: 0, methods: &["GET"], bodies: &[], trust: None, settled: None };
 
     #[test]
-    fn without_tokens_in_replies_it_is_told_what_arrived_and_without_any_nothing() {
+    fn without_tokens_in_replies_it_is_reported_what_arrived_and_without_any_nothing() {
         let mut known = Verified::default();
         for number in 0..100 {
             known.fates.set(number, fate::OTHERWISE);
@@ -578,7 +578,7 @@ mod tests {
     }
 
     #[test]
-    fn what_both_ends_agree_on_is_clean_and_the_rest_is_told_by_whether_it_arrived() {
+    fn what_both_ends_agree_on_is_clean_and_the_rest_is_judged_by_whether_it_arrived() {
         assert!(judged(&known(5000, 0), vec![statement(5000)]).is_clean());
         let cut = judged(&known(90, 10), vec![statement(100)]);
         assert_eq!((cut.cut_on_the_way_back.count, cut.hurt(), cut.arrived), (10, 10, 100));
@@ -616,7 +616,7 @@ mod tests {
     }
 
     #[test]
-    fn epochs_beyond_those_that_are_told_apart_are_counted_and_nothing_is_guessed() {
+    fn epochs_beyond_those_that_are_distinguished_are_counted_and_nothing_is_guessed() {
         let mut many = known(0, 10);
         for epoch in 0..MAX_EPOCHS as u32 {
             many.epochs.insert(epoch, 1);
@@ -630,7 +630,7 @@ mod tests {
         assert!(found.unjudged == 10 && !found.is_clean(), "{found:?}");
     }
     #[test]
-    fn a_body_that_broke_off_on_the_way_there_is_told_although_the_reply_that_says_so_came_back() {
+    fn a_body_that_broke_off_on_the_way_there_is_reported_although_the_reply_that_says_so_came_back() {
         let mut pages = Pages::default();
         (0..90).for_each(|number| _ = pages.set(number, State::WHOLE));
         (90..95).for_each(|number| _ = pages.set(number, State::FAILED));
@@ -651,7 +651,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_that_came_again_is_told_unless_a_server_has_seen_that_message_again() {
+    fn an_echo_that_came_again_is_reported_unless_a_server_has_seen_that_message_again() {
         let entry = |number: u64, sighting: u8| Entry {
             number,
             attempt: 0,

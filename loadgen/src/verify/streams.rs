@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_there_is_told_from_what_is_lost_on_the_way_back_by_call_and_message() {
+    fn losses_on_the_way_there_and_on_the_way_back_are_distinguished_by_call_and_message() {
         let found = judged(&answered((0..100).filter(|number| ![17, 42].contains(number))), &[17]);
         assert_eq!(places(&found.never_arrived.unanswered), [(3, Some(2))]);
         assert_eq!(places(&found.cut_on_the_way_back), [(8, Some(2))]);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_changed_so_that_servers_took_it_for_something_else_is_told_once() {
+    fn one_that_changed_so_that_servers_took_it_for_something_else_is_reported_once() {
         let mut notes = answered((0..100).filter(|number| *number != 17));
         notes.push(OfStream::Answered {
             number: 17,
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn order_and_repeats_are_told_by_the_way_on_which_they_happened() {
+    fn order_and_repeats_are_reported_by_the_way_on_which_they_happened() {
         let mut notes = answered((0..100).filter(|number| *number > 1));
         for (number, order) in [(0, OutOfOrder::There), (1, OutOfOrder::Back)] {
             notes.push(OfStream::Answered { number, out_of_order: Some(order), damage: None });

@@ -1,4 +1,4 @@
-//! Whether tokens get to servers and back, as canaries have shown before the run, and what can't be told where they do not.
+//! Whether tokens get to servers and back, as canaries have shown before the run, and what can't be known where they do not.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ pub enum Way {
     Query,
     /// Not at all.
     Stripped,
-    /// The canary could not tell: the run itself will.
+    /// The canary could not show it: the run itself will.
     Unknown,
     /// No server has seen the canary, and its reply names none: something in between has replied, or tokens are stripped both ways.
     Undecided,
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_survive_is_named_and_what_is_not_known_is_no_alarm() {
+    fn what_does_not_survive_is_named_and_what_is_not_known_is_not_an_alarm() {
         let of = |requests, replies| Survival {
             method: "GET".to_owned(),
             protocol: "h2c".to_owned(),

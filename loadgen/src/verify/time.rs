@@ -12,7 +12,7 @@ pub struct TimeSplit {
     pub ways: Option<Ways>,
     /// Head seen by the server to head of the reply handed over, of all.
     pub server_us: Part,
-    /// Both ways together, of requests whose ways are not told apart: their server's clock is another.
+    /// Both ways together, of requests whose ways are not distinguished: their server's clock is another.
     pub outside_us: Part,
     /// Replies without a server's instants.
     pub untold: u64,

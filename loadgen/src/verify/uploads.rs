@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn where_an_upload_differs_is_told_as_far_as_it_is_known() {
+    fn where_an_upload_differs_is_reported_as_far_as_it_is_known() {
         let sent: Vec<u8> = (0..100_000_u32).map(|byte| (byte * 7 % 251) as u8).collect();
         let mut other = sent.clone();
         other[70_000] ^= 1;

@@ -72,7 +72,7 @@ impl Behind {
         }
     }
 
-    /// The connection is over before their replies have begun. Those that have not left go another way; others are sent again
+    /// The connection is over before their replies have begun. Those that have not left go another way; others are retried
     /// if twice does no harm, more often where the server has said with a reply before them that it would be over (`announced`,
     /// RFC 9112 section 9.6). Those that are left have failed.
     pub(super) fn give_back(

@@ -27,7 +27,7 @@ const LARGEST_BUFFER: u64 = 1 << 20;
 pub(super) struct Sources {
     v4: Arc<[IpAddr]>,
     v6: Arc<[IpAddr]>,
-    /// How much the system may receive ahead of who reads, in bytes, if that is not left to it.
+    /// How much the system may receive ahead of the reader, in bytes, if that is not left to it.
     receive_buffer: Option<u32>,
 }
 
@@ -104,7 +104,7 @@ async fn connect(address: &Address, sources: &Sources, turn: usize) -> io::Resul
     Ok(Socket::Tcp(stream))
 }
 
-/// An address that is not of this machine is no lack of ports.
+/// An address that is not of this machine is not a lack of ports.
 fn unbound(source: IpAddr, error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::AddrInUse => error,
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 
-    /// A listener whose queue is full answers nobody.
+    /// A listener whose queue is full answers no client.
     #[tokio::test]
     async fn an_address_that_does_not_answer_holds_up_nobody() {
         let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

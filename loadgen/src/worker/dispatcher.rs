@@ -21,7 +21,7 @@ use crate::{
 /// Where a worker's requests come from.
 #[derive(Debug)]
 enum Source {
-    /// None yet, or no more.
+    /// None yet, or none any more.
     Nothing,
     /// A schedule: what is due next, the arrivals after it, and when the next ones are picked up.
     Open { next: Option<Due>, later: Own, on_overload: OnOverload, pick_up_at: Nanos },

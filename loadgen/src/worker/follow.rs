@@ -86,7 +86,7 @@ impl Following {
         (sent_on.unwrap_or_else(first), id)
     }
 
-    /// How often anything was sent for it before: each request of a chain is another attempt, as one that is sent again is.
+    /// How often anything was sent for it before: each request of a chain is another attempt, as a retried one is.
     pub(super) fn attempt(&self, arrival: &Arrival) -> u8 {
         let followed = self.chains.borrow().of(arrival).map_or(0, |chain| chain.followed);
         arrival.resends.saturating_add(followed)

@@ -42,7 +42,7 @@ pub(super) struct Http1Requests {
     target: Target,
     /// What connections do that the usual ones don't.
     conduct: Option<Conduct>,
-    /// Whether connections have several requests at once.
+    /// Whether connections have several requests at the same time.
     pipelines: bool,
     head: response::Head,
 }
@@ -52,7 +52,7 @@ pub(super) struct Http1Requests {
 pub(super) struct Prepared {
     pub(super) request: Http1Request,
     kind: Kind,
-    /// Whether it is sent again though the server may have seen it.
+    /// Whether it is retried though the server may have seen it.
     pub(super) resends: bool,
     /// What is looked at in its replies.
     watch: Option<Box<Watch>>,
@@ -198,7 +198,7 @@ impl Connection for Http1 {
         Ok(())
     }
 
-    /// Reads before it writes: what has come until then is no reply to a request that has not left.
+    /// Reads before it writes: what has come until then can't be a reply to a request that has not left.
     fn drive(
         &mut self,
         cx: &mut Context<'_>,

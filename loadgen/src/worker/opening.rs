@@ -37,7 +37,7 @@ const MAX_PAUSE_OF_MESSAGES: Nanos = 100_000_000;
 /// Where nothing waits: a server that is down, or refuses all, is not to be asked by thousands of connections all the time.
 const MAX_PAUSE: Nanos = 1_000_000_000;
 
-/// What fails so long after the last failure is not in a row with it: pauses are half as long.
+/// What fails this time after the last failure is not in a row with it: pauses are half as long.
 const END_OF_A_ROW: Nanos = 2 * MAX_PAUSE;
 
 /// Failures in a row, and the pause that follows from them. Attempts that began together count as one, however many they are.
@@ -180,7 +180,7 @@ impl fmt::Debug for Opening {
 }
 
 impl Opening {
-    /// What there is not yet; none before the connection itself is there.
+    /// What is not there yet; none before the connection itself is.
     pub(super) fn awaited(&self) -> Option<&'static str> {
         match &self.stage {
             Stage::Greeting { tunnel: Some(_), .. } => Some("no answer of the proxy to CONNECT"),
@@ -291,7 +291,7 @@ pub(crate) struct Pace {
     next: Nanos,
 }
 
-/// What was missed is made up for if it was missed by no more than this.
+/// What was missed is made up for if it was missed by this at most.
 const MAX_CATCH_UP: Nanos = 50_000_000;
 
 impl Pace {
@@ -328,7 +328,7 @@ impl Connector {
         Self { longest: MAX_PAUSE_OF_MESSAGES, ..self }
     }
 
-    /// Another one to the same target, which opens connections at the same pace by turns.
+    /// Another one to the same target, and the two open connections at this pace together, in turn.
     pub(super) fn beside(&self) -> Self {
         let (addresses, beginning) = (self.addresses.clone(), self.beginning.clone());
         Self { addresses, beginning, row: Row::default(), pace: self.pace.clone(), ..*self }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::plan::{Protocol, Target};
 
-/// How many bytes are shown of what nobody knows.
+/// How many bytes are shown of an unknown protocol.
 const SHOWN: usize = 16;
 
 /// The preface of a server's HTTP/2: SETTINGS on stream 0, after three bytes of length (RFC 9113 section 3.4).
@@ -98,7 +98,7 @@ fn length(first: &[u8]) -> u32 {
     u32::from_be_bytes([0, first[0], first[1], first[2]])
 }
 
-/// The first bytes as text between quotes, with escapes for what is no ASCII text.
+/// The first bytes as text between quotes, with escapes for what is not ASCII text.
 struct Shown<'a>(&'a [u8]);
 
 impl fmt::Display for Shown<'_> {

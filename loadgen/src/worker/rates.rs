@@ -113,7 +113,7 @@ impl Rate {
 mod tests {
     use super::*;
 
-    /// How many bytes are released, when somebody who always wants more asks whenever there are some.
+    /// How many bytes are released, when a reader that always wants more asks whenever there are some.
     fn released(per_second: u64, time: Nanos) -> (u64, u64) {
         let mut rates = Rates { receiving: None, sending: Some(Rate::new(per_second)) };
         let (mut now, mut sent, mut turns) = (5 * PART, 0, 0);

@@ -1,4 +1,4 @@
-//! How connections behave that are told how to: what servers see of it, byte by byte.
+//! How connections behave that have directives: what servers see of it, byte by byte.
 
 use std::{
     io::Write as _,

@@ -36,7 +36,7 @@ fn reports_are_as_their_schema_says_and_all_cases_are_asked_over_both_protocols(
     embedded.stop();
 }
 
-/// What was not asked yet is said to be that.
+/// What was not asked yet is reported as such.
 #[test]
 fn a_probe_that_is_stopped_reports_what_it_has_found_until_then() {
     let embedded = Embedded::start().unwrap();

@@ -1,4 +1,4 @@
-//! Plans from files in YAML, or in JSON, which is YAML as well: described by `plan.schema.json`.
+//! Plans from files in YAML, or in JSON, which is also YAML: described by `plan.schema.json`.
 
 mod calls;
 mod client;

@@ -65,7 +65,7 @@ impl Open {
 
 /// Reads one document; `name` is that of its file.
 pub(super) fn parse(text: &str, name: &str) -> Result<Node, PlanError> {
-    // Which is YAML as well, and is not what it was called by who wrote it.
+    // JSON is also YAML, but not what its author called it.
     let is_json = Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let language = if is_json { "JSON" } else { "YAML" };
     let refused = |line: usize, column: usize, wrong: &str, accepted: &str| {

@@ -101,7 +101,7 @@ pub(crate) fn placeholder_end(text: &[u8]) -> Option<usize> {
 }
 
 impl Template {
-    /// Compiles a text. `salt` tells its placeholders apart from those of other texts of the same request.
+    /// Compiles a text. `salt` distinguishes its placeholders from those of other texts of the same request.
     ///
     /// # Errors
     /// The first placeholder that is not one of [`ACCEPTED`], and where it begins.

@@ -25,7 +25,7 @@ pub(crate) struct Template {
     segments: Vec<Segment>,
 }
 
-/// A part of a text. A salt tells apart placeholders that draw from the same request.
+/// A part of a text. A salt distinguishes placeholders that draw from the same request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
     Text(Vec<u8>),

@@ -56,7 +56,7 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
         }
         // Nothing else has it break off by itself than a connection that is closed for --half-close-timeout.
         Some(End::CutByPeer | End::CutByServer) => Finding::kept("the server noticed"),
-        // It was told that no more would come, and has said so.
+        // It was informed that no more would come, and has said so.
         None if variant == "sending" => Finding::kept("the server noticed that the rest would not come"),
         Some(end) => Finding::changed(format!("the server's reply ended otherwise: {end:?}")),
         None => Finding::changed("the server's reply was taken whole"),

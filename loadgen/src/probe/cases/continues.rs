@@ -1,4 +1,4 @@
-//! A client that waits for 100 (Continue) is told something.
+//! A client that waits for 100 (Continue) gets an answer.
 
 use tokio::time::Instant;
 

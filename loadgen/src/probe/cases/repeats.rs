@@ -1,4 +1,4 @@
-//! A POST that fails is not sent again, on whichever server, and neither later.
+//! A POST that fails is not retried, neither on another server nor later.
 
 use tokio::time::Instant;
 

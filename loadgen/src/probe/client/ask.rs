@@ -46,7 +46,7 @@ pub(crate) struct Ask {
     pub(crate) fields: Fields,
     pub(crate) content: Content,
     pub(crate) body: Body,
-    /// What `curl` is told to repeat what else the client does.
+    /// Options of `curl` that repeat what else the client does.
     pub(crate) habits: &'static str,
     pub(crate) id: Id,
     /// Whether servers note it.

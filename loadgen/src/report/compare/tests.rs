@@ -11,7 +11,7 @@ use crate::{
     planted::{End, MILLI, Planted, run},
 };
 
-/// Eleven blocks of a server that is reached directly and by a proxy, which takes so many milliseconds more.
+/// Eleven blocks of a server that is reached directly and by a proxy, which takes `more` milliseconds longer.
 fn comparison(more: u64) -> Comparison {
     comparison_with_cpu(more, Some(12.5))
 }
@@ -104,7 +104,7 @@ Warning: 2 CPUs are few: CPU time for each request (--pid, --cgroup) and times a
 }
 
 #[test]
-fn a_thing_with_itself_is_no_difference_and_what_can_not_be_judged_is_named() {
+fn a_contender_does_not_differ_from_itself_and_what_can_not_be_judged_is_named() {
     let mut found = comparison_with_cpu(0, None);
     assert_eq!(found.sentence(1), "nginx at 500 requests/s: no difference from direct was found");
     assert!(found.is_judged());
@@ -144,7 +144,7 @@ fn blocks_that_were_discarded_do_not_count_and_are_counted() {
 }
 
 #[test]
-fn what_is_to_be_known_beside_the_figures_is_told() {
+fn what_is_to_be_known_beside_the_figures_is_reported() {
     let mut found = comparison(1);
     let fails = run("-r 500 -d 3s a:1", |n, _| match n % 100 {
         7 => Planted { end: End::Status(503), ..Planted::default() },

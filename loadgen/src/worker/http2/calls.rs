@@ -1,4 +1,4 @@
-//! gRPC calls on their streams: which message is sent next and when, and what becomes of a reply (gRPC over HTTP/2).
+//! gRPC calls on their streams: which message is sent next and when, and what happens to a reply (gRPC over HTTP/2).
 //!
 //! Messages are made before the run, or where they have placeholders when their call is due; what comes is counted and not kept. Nothing here knows a frame or a socket.
 
@@ -57,7 +57,7 @@ struct Kind {
     /// How many a call sends; none: each that it has.
     count: Option<u64>,
     pace: Pace,
-    /// How long a call may take, as the server is told.
+    /// The deadline of a call, which is sent to the server.
     deadline: Option<Nanos>,
     /// Whether each message has to come back.
     echoes: bool,
@@ -321,7 +321,7 @@ impl Calls {
         Ok((messages, Some(kind.message(call, call.sent))))
     }
 
-    /// The reply has ended, with this status of HTTP: how the call ended; none where HTTP's status tells that. `is_own` says whether
+    /// The reply has ended, with this status of HTTP: how the call ended; none where HTTP's status says that. `is_own` says whether
     /// it is known to be the server's reply to this call.
     ///
     /// # Errors
@@ -437,7 +437,7 @@ impl OnCall {
         }
     }
 
-    /// A number that is no code of this program's is UNKNOWN, as others have it.
+    /// A number that is not a code this program knows is UNKNOWN, as in other implementations.
     #[cold]
     fn unknown_status(&mut self, value: &[u8]) {
         let shown = String::from_utf8_lossy(value).escape_debug().to_string();
@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn http_statuses_other_than_200_tell_how_a_call_ended() {
+    fn http_statuses_other_than_200_say_how_a_call_ended() {
         let mut calls = calls(MethodShape::Unary, 1, Pace::AtOnce);
         for (status, expected) in [(503, Ok(None)), (302, Ok(None)), (204, Err(()))] {
             let (call, _) = begin(&mut calls, 0);

@@ -56,7 +56,7 @@ pub(super) struct Http2Requests {
     /// Where values of fields and bodies are written that differ each time.
     value: Vec<u8>,
     bodies: BytesMut,
-    /// Whether what the server has not processed is sent again.
+    /// Whether what the server has not processed is retried.
     resends: bool,
     /// What connections begin with.
     config: Box<Config>,
@@ -350,7 +350,7 @@ impl Connection for Http2 {
         }
     }
 
-    /// The peer is told that nobody waits any longer for what has taken too long.
+    /// Resets what has taken too long, so that the peer knows that nothing waits for it.
     fn expire(&mut self, now: Nanos, limits: &Limits, sink: &mut impl Sink) -> bool {
         let is_shut = |since: &mut Nanos| since.saturating_add(limits.connect_timeout) <= now;
         if self.shut_since.take_if(is_shut).is_some() {
@@ -614,7 +614,7 @@ impl Http2 {
                     self.replies.take_in(&mut self.http2, event, incoming, sink);
                 }
                 Err(error) => {
-                    // What the peer did is said to it as well, as far as it still listens.
+                    // The peer is informed of what it did, as far as it still listens.
                     let _ = self.poll_write(cx, shared);
                     let failure = Failure::new(Cause::Protocol, error.to_string());
                     return Poll::Ready(Err(Closed::by_loadgen(failure)));

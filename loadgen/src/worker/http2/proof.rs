@@ -1,4 +1,4 @@
-//! What is proven of one call's messages in a verified run: which token each of them carries, and what its replies tell.
+//! What is proven of one call's messages in a verified run: which token each of them carries, and what its replies say.
 //!
 //! What is found out is noted, for the recorder. Nothing here knows a frame or a socket; calls without tokens have none of this.
 
@@ -24,7 +24,7 @@ use crate::{
 
 /// The largest reply that is looked at, in bytes, also where it comes compressed: as large as those that gRPC takes by default.
 const MAX_REPLY: usize = 4 << 20;
-/// How many numbers a reply may tell that were reordered, and that have changed.
+/// How many numbers a reply may name that were reordered, and that have changed.
 const MAX_TOLD: usize = 1000;
 
 /// `echo.EchoResponse`, as far as it is looked at.
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_tells_of_messages_of_its_call_alone_and_of_no_more_than_a_server_does() {
+    fn a_reply_names_messages_of_its_call_alone_and_no_more_than_a_server_does() {
         let mut proof = proof("dummy.v1.TestService.ClientStream");
         let mut notes = Vec::new();
         let own = [30, 31, 39];

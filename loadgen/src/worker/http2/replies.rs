@@ -1,4 +1,4 @@
-//! Requests on their streams, and what becomes of them: a reply, a failure, or another attempt.
+//! Requests on their streams, and what happens to them: a reply, a failure, or another attempt.
 
 use std::sync::Arc;
 
@@ -94,11 +94,11 @@ pub(super) struct Incoming<'a> {
     pub(super) head: &'a http2::Head,
     /// What is the same in all gRPC calls, if requests are such.
     pub(super) calls: &'a mut Option<Calls>,
-    /// Whether what the server has not processed is sent again.
+    /// Whether what the server has not processed is retried.
     pub(super) resends: bool,
     /// What checks tokens in replies, in a verified run.
     pub(super) verified: Option<&'a mut TokenCheck>,
-    /// What the sink has not been told of.
+    /// What has not been handed to the sink.
     pub(super) carried: &'a mut Carried,
     /// When it came.
     pub(super) at: Nanos,
@@ -163,7 +163,7 @@ impl Replies {
         self.oldest
     }
 
-    /// Ends those that have taken longer than `timeout`: the peer is told that nobody waits any longer. True: there
+    /// Ends those that have taken longer than `timeout`: the stream is reset, so that the peer knows that nothing waits for it. True: there
     /// were some.
     pub(super) fn expire(
         &mut self,
@@ -345,7 +345,7 @@ fn messages(
 }
 
 /// A stream was reset by the server, or by this end for the `rule` that the server broke. One that was refused was not
-/// processed, so that any method is safe to send again, `most` times (RFC 9113 section 8.7).
+/// processed, so that any method is safe to retry, at most `most` times (RFC 9113 section 8.7).
 fn reset(mut in_flight: InFlight, most: u8, code: Code, rule: Option<&str>, at: Nanos, sink: &mut impl Sink) {
     if rule.is_none() && code == Code::REFUSED_STREAM && in_flight.reply.status == 0 {
         in_flight = match in_flight.resend(most) {

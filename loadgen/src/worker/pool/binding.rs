@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_fails_takes_along_its_own_messages_alone() {
+    fn a_connection_that_fails_takes_along_only_its_own_messages() {
         let mut pool = opening();
         let seen = fails(&mut pool, 1, Cause::Refused);
         assert_eq!(seen.ended, [(1, Some(Cause::Refused)), (4, Some(Cause::Refused))]);
@@ -289,7 +289,7 @@ mod tests {
         pool.expire(pool.next_wake(0, false), &mut seen);
         assert_eq!(seen.ended, [(10, Some(Cause::OutOfFiles))], "11 waits for one that opens");
         assert!(!pool.misses_some());
-        // One that is lost is replaced, and none but it.
+        // One that is lost is replaced, and no other.
         fails(&mut pool, 2, Cause::Reset);
         assert!(pool.misses_some());
         pool.want_bound(u64::MAX >> 1);

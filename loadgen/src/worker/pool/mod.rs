@@ -42,10 +42,10 @@ const DUE_INTERVAL: Nanos = 1_000_000;
 /// A pass in which connections have more to read than their turn ends after this time; the others come first in the next one.
 const LONGEST_PASS: Nanos = 10_000_000;
 
-/// The runtime is told of no more than 1,024 sockets at a time.
+/// The system reports no more than 1,024 sockets at a time to the runtime.
 const MAX_READY: usize = 1000;
 
-/// A connection that was open for so long and is closed by its server was no failure to open one, used or not.
+/// A connection that its server closes after it was open for this time did not fail to open, used or not.
 const LASTED: Nanos = 100_000_000;
 
 /// The connections of one worker to one target.
@@ -64,9 +64,9 @@ pub(super) struct Pool<C: Connection> {
     next_wake: Nanos,
     /// And nothing is looked at before.
     next_expiry: Nanos,
-    /// The most connections that this process could open, if it could not open all, and why.
+    /// The maximum number of connections that this process could open, if it could not open all, and why.
     most: Option<(usize, Failure)>,
-    /// No connection has anything to send that is due before, but what has come with a request.
+    /// No connection has anything to send that is due before, other than what has come with a request.
     next_due: Nanos,
     /// And none is looked for before.
     next_look: Nanos,
@@ -262,7 +262,7 @@ impl<C: Connection> Pool<C> {
         }
         let mut woken = std::mem::take(&mut self.woken);
         if self.ready.take(&mut woken) {
-            // The system may have had more to tell.
+            // The system may have had more to report.
             self.shared.is_cut_short |= woken.len() >= MAX_READY;
             let began = self.shared.now;
             let mut left = woken.drain(..);
@@ -382,7 +382,7 @@ impl<C: Connection> Pool<C> {
     pub(super) fn slots(&self) -> usize {
         let limits = &self.shared.limits;
         let unopened = limits.connections.saturating_sub(self.places.open);
-        // Those that may not be opened yet are no room.
+        // Those that may not be opened yet don't count as room.
         let unknown = if self.connector.is_paced() { unopened.min(self.places.opening) } else { unopened };
         let each = limits.streams.saturating_mul(limits.messages);
         self.places.allowed.saturating_add(unknown.saturating_mul(each))
@@ -404,7 +404,7 @@ impl<C: Connection> Pool<C> {
         }
     }
 
-    /// From now on nobody is woken, until the pass has ended.
+    /// From now on nothing is woken, until the pass has ended.
     fn begin_pass(&mut self) {
         if !std::mem::replace(&mut self.passing, true) {
             self.ready.begin();
@@ -506,7 +506,7 @@ impl<C: Connection> Pool<C> {
             None => sink.not_opened(Some(&why)),
         }
         sink.roomier();
-        // One that was of no use is no better than one that could not be made: without the pause, a server that
+        // One that was of no use counts like one that could not be made: without the pause, a server that
         // turns everybody away would be met again without end.
         if is_used {
             self.connector.was_of_use();

@@ -76,7 +76,7 @@ impl<C: super::Connection> Occupant<C> {
         }
     }
 
-    /// What there is not yet.
+    /// What is not there yet.
     pub(super) fn awaited(&self) -> &'static str {
         match self {
             Self::Opening(opening) => opening.awaited().unwrap_or(C::AWAITED),

@@ -1,4 +1,4 @@
-//! WebSockets (RFC 6455), each on a connection of its own, or on streams of HTTP/2 (RFC 8441): after the handshake,
+//! WebSockets (RFC 6455), each on its own connection, or on streams of HTTP/2 (RFC 8441): after the handshake,
 //! messages go out and their echoes come back.
 //!
 //! It knows nothing of when a message is due, and of which connection it is for.

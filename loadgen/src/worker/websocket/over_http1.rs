@@ -144,13 +144,13 @@ impl Connection for OverHttp1 {
     }
 }
 
-/// The server is told that the WebSocket ends, as far as that can be written immediately.
+/// Informs the server that the WebSocket ends, as far as that can be written immediately.
 impl Drop for OverHttp1 {
     fn drop(&mut self) {
         if let Phase::Open(socket) = &mut self.phase {
             socket.close(code::NORMAL);
             let mut cx = Context::from_waker(Waker::noop());
-            // Nobody is left to be told of an error.
+            // Nothing is left that an error could be reported to.
             let _ = Pin::new(&mut self.stream).poll_write(&mut cx, socket.output());
         }
     }

@@ -12,7 +12,7 @@ use contract::id::Ids;
 use super::messages::{MOST_RENDERED, Messages};
 use crate::{clock::Nanos, outcome::InFlight, plan::message::Sameness};
 
-/// Messages whose echoes nobody waits for any longer: this number of them are remembered each by itself, so that its late echo is told from
+/// Messages whose echoes nothing waits for any longer: this number of them are remembered each by itself, so that its late echo is distinguished from
 /// a second one.
 const MAX_GIVEN_UP: usize = 10_000;
 
@@ -27,7 +27,7 @@ pub(super) enum Echo {
     Of(u64),
     /// The message of this number, and it is not the same.
     WrongOf(u64),
-    /// The message of this number, for which nobody waits any longer.
+    /// The message of this number, which is not waited for any longer.
     Late(u64),
     /// The message of this number, which does not wait here: it has been echoed already, or was sent on another connection.
     Stray(u64),
@@ -35,7 +35,7 @@ pub(super) enum Echo {
     OfNothing,
 }
 
-/// Numbers are loadgen's own, one after the other: nobody chooses them so that they collide.
+/// Numbers are loadgen's own, one after the other: they are not chosen to collide.
 type ByNumber = BuildHasherDefault<NumberHasher>;
 
 /// Spreads a number over all bits.

@@ -53,7 +53,7 @@ pub(super) struct Socket {
     pinged: VecDeque<Nanos>,
     /// Whether a message was ever echoed, or waited for until its timeout.
     is_used: bool,
-    /// Whether echoes can't be told apart any more: one of messages without numbers is missing.
+    /// Whether echoes can't be distinguished any more: one of messages without numbers is missing.
     is_out_of_step: bool,
     /// Whether messages say which they are.
     is_numbered: bool,
@@ -229,7 +229,7 @@ impl Socket {
                 Ok(Some(Event::Pong(content))) => {
                     let is_of = |sent: &Nanos| content == sent.to_be_bytes();
                     if let Some(place) = self.pinged.iter().position(is_of) {
-                        // A pong may stand for pings before it as well (RFC 6455 section 5.5.3): those are not answered.
+                        // A pong may also stand for pings before it (RFC 6455 section 5.5.3): those are not answered.
                         if let Some(sent) = self.pinged.drain(..=place).next_back() {
                             sink.pong(sent, at.saturating_sub(sent));
                         }

@@ -168,7 +168,7 @@ impl Connection for OverHttp2 {
     }
 }
 
-/// The server is told that the WebSockets end, as far as that can be written immediately.
+/// Informs the server that the WebSockets end, as far as that can be written immediately.
 impl Drop for OverHttp2 {
     fn drop(&mut self) {
         for (key, socket) in self.streams.all_open() {
@@ -180,7 +180,7 @@ impl Drop for OverHttp2 {
         }
         let mut cx = Context::from_waker(Waker::noop());
         if !self.http2.output.is_empty() {
-            // Nobody is left to be told of an error.
+            // Nothing is left that an error could be reported to.
             let _ = segments::poll_write(&mut self.stream, &mut self.http2.output, usize::MAX, &mut cx);
         }
     }
