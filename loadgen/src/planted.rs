@@ -46,11 +46,11 @@ pub(crate) struct Planted {
     pub(crate) server: Option<(Nanos, Nanos)>,
     /// How busy its worker was, if it reports that too.
     pub(crate) load: Option<WorkerLoad>,
-    pub(crate) end: End,
+    pub(crate) end: PlantedEnd,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum End {
+pub(crate) enum PlantedEnd {
     Status(u16),
     Failed(Failure),
     TimedOut,
@@ -60,7 +60,15 @@ pub(crate) enum End {
 
 impl Default for Planted {
     fn default() -> Self {
-        Self { lag: 0, wait: 0, service: MILLI, read_lag: 0, server: None, load: None, end: End::Status(200) }
+        Self {
+            lag: 0,
+            wait: 0,
+            service: MILLI,
+            read_lag: 0,
+            server: None,
+            load: None,
+            end: PlantedEnd::Status(200),
+        }
     }
 }
 
@@ -82,7 +90,7 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
         records.picked_up(due, picked, 1);
         let written = picked + planted.wait;
         let at = written + planted.service;
-        let has_written = !matches!(planted.end, End::NotSent);
+        let has_written = !matches!(planted.end, PlantedEnd::NotSent);
         let arrival =
             Arrival { request, written: has_written.then_some(written), ..Arrival::new(number, due, picked) };
         let mut in_flight = InFlight::new(arrival, picked);
@@ -91,17 +99,17 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
             Reported { timing: Timing { received_ns, replied_ns }, load: planted.load }
         }));
         let outcome = match &planted.end {
-            End::Dropped => {
+            PlantedEnd::Dropped => {
                 records.dropped(request, due, picked, false);
                 continue;
             }
-            End::Status(status) => {
+            PlantedEnd::Status(status) => {
                 in_flight.reply.status = *status;
                 Outcome::Replied
             }
-            End::Failed(failure) => Outcome::Failed(failure),
-            End::TimedOut => Outcome::TimedOut,
-            End::NotSent => Outcome::Abandoned,
+            PlantedEnd::Failed(failure) => Outcome::Failed(failure),
+            PlantedEnd::TimedOut => Outcome::TimedOut,
+            PlantedEnd::NotSent => Outcome::Abandoned,
         };
         records.ended(in_flight.ended(at, outcome), at - planted.read_lag);
         end = end.max(at);

@@ -18,7 +18,7 @@ use command_line::Refusal;
 use contract::quantity;
 use transport::Address;
 
-use crate::plan::{Endpoint, Instead, Site, Target};
+use crate::plan::{Endpoint, RouteOverride, Site, Target};
 
 /// Where connections go; what is found later takes the place of what was found before.
 #[derive(Clone, Debug)]
@@ -92,7 +92,7 @@ impl From<Arc<[Address]>> for Addresses {
 fn find(site: &Site) -> anyhow::Result<Arc<[Address]>> {
     let (target, route) = (site.target(), site.route());
     let Some(endpoint) = route.endpoint(target) else {
-        let Some(Instead::Unix(path)) = &route.instead else { unreachable!("there is an endpoint") };
+        let Some(RouteOverride::Unix(path)) = &route.instead else { unreachable!("there is an endpoint") };
         return Ok([Address::Unix(path.clone())].into());
     };
     let known =

@@ -61,7 +61,7 @@ pub(super) enum Page {
     /// A report as of any run.
     Usual,
     /// One in heyyall's form.
-    Heyyall(Vec<heyyall::Endpoint>),
+    Heyyall(Vec<heyyall::HeyyallEndpoint>),
 }
 
 impl Adapter {

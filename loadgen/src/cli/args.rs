@@ -14,7 +14,7 @@ use super::{
     client_args::ClientArgs,
     compare_args::Compare,
     exit::FailOn,
-    find_max_args::FindMax,
+    find_max_args::FindMaxArgs,
     formats::{DetailWord, Format, ReportFile},
     instead::Instead,
 };
@@ -567,9 +567,9 @@ pub struct Args {
     pub deadline: Option<Duration>,
 
     /// Compression of messages: identity or gzip
-    #[arg(long, value_name = "ENCODING", env = "LOADGEN_GRPC_ENCODING", value_enum, default_value_t = Encoding::Identity,
+    #[arg(long, value_name = "ENCODING", env = "LOADGEN_GRPC_ENCODING", value_enum, default_value_t = GrpcEncoding::Identity,
           hide_possible_values = true, help_heading = GRPC)]
-    pub grpc_encoding: Encoding,
+    pub grpc_encoding: GrpcEncoding,
 
     /// Messages of a call whose method takes a stream of them
     ///
@@ -722,7 +722,7 @@ pub struct Args {
 
     /// The search that is done instead of a run: `find-max`.
     #[arg(skip)]
-    pub(super) find_max: Option<FindMax>,
+    pub(super) find_max: Option<FindMaxArgs>,
 
     /// The comparison that is done instead of a run: `compare`.
     #[arg(skip)]
@@ -742,7 +742,7 @@ pub enum TlsVersion {
 
 /// `--grpc-encoding`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Encoding {
+pub enum GrpcEncoding {
     /// As they are.
     Identity,
     /// RFC 1952.

@@ -49,17 +49,17 @@ pub(super) fn bearer(path: &Path) -> Result<String, PlanError> {
 
 /// Where a body comes from.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Body<'a> {
+pub(super) enum BodyArgument<'a> {
     Text(&'a str),
     File(&'a Path),
 }
 
 /// `--body`: `@file` is the file, `@@text` is `@text`.
-pub(super) fn body(text: &str) -> Body<'_> {
+pub(super) fn body(text: &str) -> BodyArgument<'_> {
     match text.strip_prefix('@') {
-        None => Body::Text(text),
-        Some(rest) if rest.starts_with('@') => Body::Text(rest),
-        Some(path) => Body::File(Path::new(path)),
+        None => BodyArgument::Text(text),
+        Some(rest) if rest.starts_with('@') => BodyArgument::Text(rest),
+        Some(path) => BodyArgument::File(Path::new(path)),
     }
 }
 
@@ -150,11 +150,11 @@ mod tests {
 
     #[test]
     fn a_body_may_be_that_of_a_file() {
-        assert_eq!(body("x@y"), Body::Text("x@y"));
-        assert_eq!(body(""), Body::Text(""));
-        assert_eq!(body("@x"), Body::File(Path::new("x")));
-        assert_eq!(body("@@x"), Body::Text("@x"));
-        assert_eq!(body("@"), Body::File(Path::new("")));
+        assert_eq!(body("x@y"), BodyArgument::Text("x@y"));
+        assert_eq!(body(""), BodyArgument::Text(""));
+        assert_eq!(body("@x"), BodyArgument::File(Path::new("x")));
+        assert_eq!(body("@@x"), BodyArgument::Text("@x"));
+        assert_eq!(body("@"), BodyArgument::File(Path::new("")));
     }
 
     #[test]

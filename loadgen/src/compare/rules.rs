@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Times;
+use super::RoundTime;
 
 /// The share of the machine's time that its hypervisor may give to others.
 pub const MAX_STEAL: f64 = 0.02;
@@ -40,16 +40,16 @@ pub struct Conditions {
     /// The longest time for which loadgen was kept from running, in nanoseconds.
     pub held_up: u64,
     /// The median response time as it was, and without loadgen's own delay; none without one.
-    pub p50: Option<Times>,
+    pub p50: Option<RoundTime>,
     /// The share of its time that the busiest worker was on a CPU.
     pub busy: f64,
     /// What dummy-server reports of its workers; none where it does not.
-    pub server: Option<Server>,
+    pub server: Option<ServerConditions>,
 }
 
 /// What dummy-server reports of its workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Server {
+pub struct ServerConditions {
     /// The share of its time that a worker was on a CPU, on average.
     pub busy: f64,
     /// How late its timers were on average, in nanoseconds.
@@ -154,7 +154,7 @@ impl Conditions {
     }
 }
 
-fn is_late(p50: Times) -> bool {
+fn is_late(p50: RoundTime) -> bool {
     p50.response - p50.undelayed > (p50.response * MAX_OWN_DELAY).max(SHORT)
 }
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::{
     Body, ClientOptions, OnOverload, Plan, PlanError, RequestOptions, Retry, TlsOptions, Version,
-    call::Encoding, call_options::ProtoFiles, lifetime, load, message, places::Places, route, target::Braces,
-    tls, verify,
+    call::Encoding, call_options::ProtoFiles, lifetime, load, message, places::ValuePlaces, route,
+    target::Braces, tls, verify,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -21,13 +21,13 @@ pub struct Builder {
     /// What some targets have of TLS that is their own, and where in a file that is said.
     pub(super) own_tls: Vec<(String, TlsOptions, String)>,
     pub(super) version: Version,
-    pub(super) tls: tls::Wanted,
+    pub(super) tls: tls::RunTlsOptions,
     pub(super) workers: Option<usize>,
     pub(super) pin_cpus: bool,
     pub(super) expected_status: ExpectedStatus,
-    pub(super) load: load::Wanted,
-    pub(super) lifetime: lifetime::Wanted,
-    pub(super) route: route::Wanted,
+    pub(super) load: load::LoadOptions,
+    pub(super) lifetime: lifetime::LifetimeOptions,
+    pub(super) route: route::RouteOptions,
     pub(super) client: ClientOptions,
     pub(super) id_header: String,
     /// The only request, or what the others have where they say nothing else.
@@ -38,11 +38,11 @@ pub struct Builder {
     pub(super) speed: Option<f64>,
     pub(super) braces: Braces,
     pub(super) seed: Option<u64>,
-    pub(super) places: Option<Arc<Places>>,
+    pub(super) places: Option<Arc<ValuePlaces>>,
     /// Types of all calls' messages.
     pub(super) protos: ProtoFiles,
-    pub(super) message: message::Wanted,
-    pub(super) verify: verify::Wanted,
+    pub(super) message: message::MessageOptions,
+    pub(super) verify: verify::VerifyOptions,
     /// How many loads there are at the same time, with this one.
     pub(super) loads: usize,
 }
@@ -54,13 +54,13 @@ impl Builder {
             others: Vec::new(),
             own_tls: Vec::new(),
             version: Version::Any,
-            tls: tls::Wanted::default(),
+            tls: tls::RunTlsOptions::default(),
             workers: None,
             pin_cpus: false,
             expected_status: ExpectedStatus::default(),
-            load: load::Wanted::default(),
-            lifetime: lifetime::Wanted::default(),
-            route: route::Wanted::default(),
+            load: load::LoadOptions::default(),
+            lifetime: lifetime::LifetimeOptions::default(),
+            route: route::RouteOptions::default(),
             client: ClientOptions::default(),
             id_header: contract::field::REQUEST_ID.to_owned(),
             request: RequestOptions::default(),
@@ -72,8 +72,8 @@ impl Builder {
             seed: None,
             places: None,
             protos: ProtoFiles::default(),
-            message: message::Wanted::default(),
-            verify: verify::Wanted::default(),
+            message: message::MessageOptions::default(),
+            verify: verify::VerifyOptions::default(),
             loads: 1,
         }
     }
@@ -457,7 +457,7 @@ impl Builder {
     }
 
     /// With the places in a file of what it says.
-    pub(super) fn with_places(mut self, places: Arc<Places>) -> Self {
+    pub(super) fn with_places(mut self, places: Arc<ValuePlaces>) -> Self {
         self.places = Some(places);
         self
     }

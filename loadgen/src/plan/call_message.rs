@@ -106,11 +106,11 @@ fn rendered(template: &Template, values: &Values<'_>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::template::{Place, Sources};
+    use crate::plan::template::{TextContext, ValueSources};
 
     fn messages(method: &str, json: &str, encoding: Encoding) -> VaryingMessages {
-        let sources = Sources { rows: None, env: &|_| None };
-        let template = Template::compile(json.as_bytes(), Place::Json, 0, &sources).unwrap();
+        let sources = ValueSources { rows: None, env: &|_| None };
+        let template = Template::compile(json.as_bytes(), TextContext::Json, 0, &sources).unwrap();
         let method = Method::find(&methods::known(), "echo.EchoService", method, "x").unwrap();
         VaryingMessages::new(template, method, encoding)
     }

@@ -9,7 +9,7 @@ use super::{
     Builder, Client, Expect, Lifetime, Load, MAX_CHAINS, MAX_WORKERS, Message, Plan, PlanError, Protocol,
     Request, RequestOptions, Requests, Site, Target, accepted,
     contents::Contents,
-    replay::{self, Replay, Skipped},
+    replay::{self, ReplayLog, Skipped},
     request::Common,
     site::{self, OfSite, Targets},
 };
@@ -132,7 +132,7 @@ impl Builder {
     }
 
     /// The log that is replayed, if one is, and how it is shown to people.
-    fn read_log(&self, target: &Target, has_several: bool) -> Result<Option<(Replay, String)>, PlanError> {
+    fn read_log(&self, target: &Target, has_several: bool) -> Result<Option<(ReplayLog, String)>, PlanError> {
         let Some(path) = &self.replay else {
             return match self.speed {
                 None => Ok(None),
@@ -177,7 +177,7 @@ impl Builder {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let said: String =
             format!("{name} at {speed}x").chars().filter(|c| !c.is_control()).take(200).collect();
-        Ok(Some((Replay::read(path, speed)?, said)))
+        Ok(Some((ReplayLog::read(path, speed)?, said)))
     }
 
     pub(super) fn checked(mut self) -> Result<Plan, PlanError> {

@@ -78,7 +78,7 @@ pub struct Lifetime {
 }
 
 impl Lifetime {
-    pub(super) fn new(wanted: &Wanted) -> Result<Self, PlanError> {
+    pub(super) fn new(wanted: &LifetimeOptions) -> Result<Self, PlanError> {
         let requests = match (wanted.requests, wanted.keep_alive) {
             (Some(_), false) => {
                 let shown = "--requests-per-connection and --no-keepalive exclude each other";
@@ -126,7 +126,7 @@ impl Lifetime {
 
 /// What is wanted, before it is checked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
+pub(super) struct LifetimeOptions {
     pub(super) requests: Option<u64>,
     pub(super) keep_alive: bool,
     pub(super) age: Option<Duration>,
@@ -134,7 +134,7 @@ pub(super) struct Wanted {
     pub(super) retry: Retry,
 }
 
-impl Default for Wanted {
+impl Default for LifetimeOptions {
     fn default() -> Self {
         Self { requests: None, keep_alive: true, age: None, per_second: None, retry: Retry::default() }
     }
@@ -168,7 +168,11 @@ mod tests {
             (MAX_REQUESTS_PER_CONNECTION, true),
             (MAX_REQUESTS_PER_CONNECTION + 1, false),
         ] {
-            assert_eq!(new(Wanted { requests: Some(requests), ..Wanted::default() }), taken, "{requests}");
+            assert_eq!(
+                new(LifetimeOptions { requests: Some(requests), ..LifetimeOptions::default() }),
+                taken,
+                "{requests}"
+            );
         }
         for (per_second, taken) in [
             (0.0, false),
@@ -179,12 +183,12 @@ mod tests {
             (f64::INFINITY, false),
         ] {
             assert_eq!(
-                new(Wanted { per_second: Some(per_second), ..Wanted::default() }),
+                new(LifetimeOptions { per_second: Some(per_second), ..LifetimeOptions::default() }),
                 taken,
                 "{per_second}"
             );
         }
-        assert!(!new(Wanted { age: Some(Duration::ZERO), ..Wanted::default() }));
-        assert!(!new(Wanted { requests: Some(2), keep_alive: false, ..Wanted::default() }));
+        assert!(!new(LifetimeOptions { age: Some(Duration::ZERO), ..LifetimeOptions::default() }));
+        assert!(!new(LifetimeOptions { requests: Some(2), keep_alive: false, ..LifetimeOptions::default() }));
     }
 }

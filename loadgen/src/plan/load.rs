@@ -8,7 +8,7 @@ use contract::quantity::LONGEST_TIME;
 use super::{
     Lifetime, MAX_NAME, PlanError, Protocol, Target,
     accepted::{self, refused, refused_because},
-    stages::{self, Stages as Read},
+    stages::{self, ReadStages},
 };
 use crate::{
     clock::{Nanos, nanos},
@@ -173,7 +173,7 @@ impl Load {
 
     pub(super) fn new(
         target: &Target,
-        wanted: &Wanted,
+        wanted: &LoadOptions,
         lifetime: &Lifetime,
         pipeline: NonZeroUsize,
     ) -> Result<Self, PlanError> {
@@ -204,8 +204,8 @@ impl Load {
         let replayed = wanted.replay.as_ref().map(|(due, _)| timing.of_log(Arc::clone(due)));
         let (shape, mean_rate) = match (wanted.rate.map(rate).transpose()?, &stages) {
             (Some(rate), _) => open(timing.at_rate(rate)),
-            (None, Some(Read::Rates(stages))) => open(timing.by_stages(stages)),
-            (None, Some(Read::Connections(stages))) => {
+            (None, Some(ReadStages::Rates(stages))) => open(timing.by_stages(stages)),
+            (None, Some(ReadStages::Connections(stages))) => {
                 (Shape::Closed { stages: Some(with_warmup(stages, warmup)) }, None)
             }
             (None, None) => match replayed {
@@ -224,7 +224,7 @@ impl Load {
             start: wanted.start.map(start).transpose()?.unwrap_or_default(),
             shape,
             mean_rate,
-            stages: stages.as_ref().map(Read::canonical),
+            stages: stages.as_ref().map(ReadStages::canonical),
             replay: wanted.replay.as_ref().map(|(_, said)| said.clone()),
             seed: wanted.seed,
             warmup,
@@ -310,7 +310,7 @@ impl Load {
 
 /// What is wanted, before it is checked.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct LoadOptions {
     pub(super) name: Option<String>,
     pub(super) start: Option<Duration>,
     pub(super) rate: Option<f64>,
@@ -333,7 +333,7 @@ pub(super) struct Wanted {
     pub(super) connect_timeout: Duration,
 }
 
-impl Default for Wanted {
+impl Default for LoadOptions {
     fn default() -> Self {
         Self {
             name: None,
@@ -359,10 +359,11 @@ impl Default for Wanted {
     }
 }
 
-impl Wanted {
+impl LoadOptions {
     /// What excludes, or needs, something else.
-    fn check_together(&self, stages: Option<&Read>) -> Result<(), PlanError> {
-        let is_open = self.rate.is_some() || self.replay.is_some() || matches!(stages, Some(Read::Rates(_)));
+    fn check_together(&self, stages: Option<&ReadStages>) -> Result<(), PlanError> {
+        let is_open =
+            self.rate.is_some() || self.replay.is_some() || matches!(stages, Some(ReadStages::Rates(_)));
         for (is_wrong, wrong, accepted, example) in [
             (
                 self.stages.is_some() && self.rate.is_some(),
@@ -387,7 +388,7 @@ impl Wanted {
                 "loadgen --stages=10s@100,30s@100..1000 localhost:8080",
             ),
             (
-                self.connections.is_some() && matches!(stages, Some(Read::Connections(_))),
+                self.connections.is_some() && matches!(stages, Some(ReadStages::Connections(_))),
                 "--stages of connections and --connections exclude each other",
                 "one of them",
                 "loadgen --stages=10s@10c,30s@10c..100c localhost:8080",
@@ -489,7 +490,7 @@ fn with_warmup(stages: &[ConnectionStage], warmup: Duration) -> ConnectionStages
     ConnectionStages::new(&all)
 }
 
-fn read_stages(text: &str, warmup: Option<Duration>) -> Result<Read, PlanError> {
+fn read_stages(text: &str, warmup: Option<Duration>) -> Result<ReadStages, PlanError> {
     let refused = |why: &str| {
         let shown: String = text.chars().take(60).collect();
         let more = if shown.len() < text.len() { "..." } else { "" };
@@ -497,8 +498,8 @@ fn read_stages(text: &str, warmup: Option<Duration>) -> Result<Read, PlanError> 
     };
     let stages = stages::read(text).map_err(|why| refused(&why))?;
     let begins_at_zero = match &stages {
-        Read::Rates(stages) => stages.first().is_some_and(|first| first.from <= 0.0),
-        Read::Connections(stages) => stages.first().is_some_and(|first| first.from == 0),
+        ReadStages::Rates(stages) => stages.first().is_some_and(|first| first.from <= 0.0),
+        ReadStages::Connections(stages) => stages.first().is_some_and(|first| first.from == 0),
     };
     if warmup.is_some() && begins_at_zero {
         return Err(refused("with --warmup, which is at the level of the beginning, that can't be 0"));

@@ -57,7 +57,7 @@ pub use files::{OtherEnd, together_within_files};
 pub use lifetime::{Lifetime, Retry};
 pub use load::{Load, OnOverload, Shape};
 pub use message::Message;
-pub use methods::Shape as MethodShape;
+pub use methods::MethodShape;
 pub(crate) use methods::{contents, known, no_service};
 use prost_reflect::DescriptorPool;
 pub(crate) use proto_files::add as add_types;
@@ -66,8 +66,8 @@ pub use request::Request;
 pub use request_options::{Body, MAX_BODY, RequestOptions, Share};
 pub use requests::{MAX_NAME, MAX_NAMES, MAX_URLS};
 pub(crate) use requests::{Names, Requests};
-pub(crate) use route::Instead;
 pub use route::Route;
+pub(crate) use route::RouteOverride;
 pub use site::Site;
 pub(crate) use stream_tokens::{Answers, StreamMessages, StreamNumbers, of_streams};
 pub(crate) use target::Endpoint;
@@ -118,7 +118,7 @@ pub struct Plan {
     verify: Option<Verify>,
     has_phases: bool,
     /// Where what it says stands, if that is in a file.
-    places: Option<Arc<places::Places>>,
+    places: Option<Arc<places::ValuePlaces>>,
 }
 
 /// A mistake in what is wanted: one line that says what is wrong with which input, what is accepted, and an example.
@@ -400,7 +400,7 @@ impl Plan {
 
     /// How messages of streams are numbered, if any of them carry tokens.
     pub(crate) fn stream_numbers(&self) -> Option<StreamNumbers> {
-        let numbers = self.calls().filter_map(Call::prepared).filter_map(call::Prepared::numbers);
+        let numbers = self.calls().filter_map(Call::prepared).filter_map(call::PreparedCall::numbers);
         numbers.max().map(StreamNumbers::of)
     }
 

@@ -153,7 +153,7 @@ fn compile_sources(sources: &[&PathBuf], paths: &[PathBuf]) -> Result<FileDescri
     thread::scope(move |scope| {
         // What imports what is followed as deep as it goes.
         let compile = move || {
-            let files = Sources { folders, left: AtomicUsize::new(MAX_SOURCES) };
+            let files = ProtoSources { folders, left: AtomicUsize::new(MAX_SOURCES) };
             let mut resolver = ChainFileResolver::new();
             resolver.add(files);
             resolver.add(GoogleFileResolver::new());
@@ -170,12 +170,12 @@ fn compile_sources(sources: &[&PathBuf], paths: &[PathBuf]) -> Result<FileDescri
 }
 
 /// Sources in folders, as far as they are neither too many nor too large.
-struct Sources {
+struct ProtoSources {
     folders: Vec<PathBuf>,
     left: AtomicUsize,
 }
 
-impl FileResolver for Sources {
+impl FileResolver for ProtoSources {
     fn resolve_path(&self, path: &Path) -> Option<String> {
         self.folders.iter().find_map(|folder| IncludeFileResolver::new(folder.clone()).resolve_path(path))
     }

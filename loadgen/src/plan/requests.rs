@@ -14,7 +14,7 @@ use super::{
     accepted::refused_because,
     load::MAX_TOTAL,
     mix::{MAX_REQUESTS, MAX_SEQUENCE, Mix},
-    places::Places,
+    places::ValuePlaces,
     request::Common,
     request_options::read_file,
     rows::{MAX_ROWS_FILE, Rows},
@@ -120,7 +120,7 @@ impl Requests {
         common: &[Common<'_>],
         defaults: &RequestOptions,
         several: Vec<OfSite>,
-        places: Option<&Arc<Places>>,
+        places: Option<&Arc<ValuePlaces>>,
     ) -> Result<Self, PlanError> {
         if several.len() > MAX_REQUESTS {
             let shown = format!("a plan of {} requests", several.len());

@@ -8,7 +8,7 @@ use command_line::Refusal;
 
 use super::{
     PlanError, RequestOptions, Route, Share, Target, Tls, TlsOptions, Version, known_keys::key_of,
-    load::MAX_TOTAL, places::Places, route, target::Braces, tls,
+    load::MAX_TOTAL, places::ValuePlaces, route, target::Braces, tls,
 };
 
 /// The most servers of a plan.
@@ -109,9 +109,13 @@ impl Targets {
     }
 
     /// With what connections to each begin with.
-    pub(super) fn sites(self, tls: &tls::Wanted, route: &route::Wanted) -> Result<Vec<Site>, PlanError> {
+    pub(super) fn sites(
+        self,
+        tls: &tls::RunTlsOptions,
+        route: &route::RouteOptions,
+    ) -> Result<Vec<Site>, PlanError> {
         let any_tls = self.all.iter().any(|target| target.tls);
-        let none = tls::Wanted::default();
+        let none = tls::RunTlsOptions::default();
         let own_tls = self.own_tls;
         let sites = self.all.into_iter().enumerate().map(|(index, target)| {
             let of_run = if target.tls || !any_tls { tls } else { &none };
@@ -146,7 +150,7 @@ pub(super) fn spread(
     by_default: &[String],
     has_path: bool,
     several: Vec<RequestOptions>,
-    places: Option<&Places>,
+    places: Option<&ValuePlaces>,
 ) -> Result<Vec<OfSite>, PlanError> {
     let of_default = by_default.iter().map(|text| targets.find(text)).collect::<Result<Vec<_>, _>>()?;
     let ways = of_default.len().max(1) as u64;

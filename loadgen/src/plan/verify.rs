@@ -76,7 +76,7 @@ impl fmt::Display for Ledgers {
 
 /// What is wanted, before it is checked.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wanted {
+pub(super) struct VerifyOptions {
     pub(super) verify: bool,
     pub(super) ledgers: Vec<String>,
     pub(super) listen: Option<String>,
@@ -118,7 +118,7 @@ impl Builder {
 
     /// What is proven, and the field that carries the id of a request then.
     pub(super) fn check_verify(&mut self, websocket: bool) -> Result<Option<Verify>, PlanError> {
-        let Wanted { verify, ledgers, listen } = &self.verify;
+        let VerifyOptions { verify, ledgers, listen } = &self.verify;
         if !verify {
             let alone =
                 [(!ledgers.is_empty(), &accepted::LEDGER), (listen.is_some(), &accepted::LEDGER_LISTEN)];

@@ -2,7 +2,7 @@
 
 use crate::{
     numbers::{count, time},
-    verify::{Part, TimeSplit, Ways},
+    verify::{PartFigures, TimeSplit, Ways},
 };
 
 /// Of fewer, fewer than ten lie above their p99.
@@ -39,7 +39,7 @@ pub(super) fn sentences(split: &TimeSplit) -> Vec<String> {
     sentences
 }
 
-fn told(parts: &[(&str, &Part)]) -> String {
+fn told(parts: &[(&str, &PartFigures)]) -> String {
     let figure = |us: f64| time(us * 1e3);
     let is_small = parts.iter().any(|(_, part)| part.count < ENOUGH);
     let parts: Vec<_> = parts
@@ -54,8 +54,8 @@ fn told(parts: &[(&str, &Part)]) -> String {
 mod tests {
     use super::*;
 
-    fn part(count: u64, p50: f64) -> Part {
-        Part { count, mean: p50, p50, p90: p50, p99: 2.0 * p50, max: 3.0 * p50 }
+    fn part(count: u64, p50: f64) -> PartFigures {
+        PartFigures { count, mean: p50, p50, p90: p50, p99: 2.0 * p50, max: 3.0 * p50 }
     }
 
     #[test]

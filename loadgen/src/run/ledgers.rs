@@ -21,7 +21,7 @@ use crate::{
     control::{Handle, Phase},
     plan::{Ledgers, Plan, Version},
     run::{Run, pushed::Pushes},
-    verify::Asked,
+    verify::CollectedStatements,
 };
 
 /// Nothing is taken for over before it has been quiet for this time.
@@ -52,7 +52,7 @@ pub(super) fn ask(
     epochs: &BTreeSet<u32>,
     run: &Handle,
     pushes: Option<&Pushes>,
-) -> Asked {
+) -> CollectedStatements {
     let began = Instant::now();
     // The servers are asked even if the run itself was stopped.
     let was_stopped = run.phase() != Phase::Run;
@@ -76,8 +76,8 @@ pub(super) fn ask(
             }
             let asked = source.ask(plan, ids, &wanted, &mut answered, is_over);
             match source {
-                Source::Server { .. } => off.extend(asked.err()),
-                Source::Behind { .. } => behind.extend(asked.err()),
+                StatementSource::Server { .. } => off.extend(asked.err()),
+                StatementSource::Behind { .. } => behind.extend(asked.err()),
             }
         }
         add_pushed(&mut answered, pushed);
@@ -94,7 +94,7 @@ pub(super) fn ask(
         known.extend(answered);
         if known.len() > MAX_SERVERS || size(&known) > MAX_ANSWERS {
             let off = vec!["servers have answered more than can be held in memory".to_owned()];
-            return Asked { off, ..Asked::default() };
+            return CollectedStatements { off, ..CollectedStatements::default() };
         }
         let is_over = is_over();
         let is_open = known.values().any(|statement| statement.open > 0);
@@ -117,9 +117,9 @@ pub(super) fn ask(
             }
             let statements = known.into_values().map(Arc::unwrap_or_clone).collect();
             let waited = began.elapsed();
-            let are_named =
-                not_found.is_empty() && sources.iter().all(|source| matches!(source, Source::Server { .. }));
-            return Asked { statements, waited, off, is_interrupted, are_named };
+            let are_named = not_found.is_empty()
+                && sources.iter().all(|source| matches!(source, StatementSource::Server { .. }));
+            return CollectedStatements { statements, waited, off, is_interrupted, are_named };
         }
         let is_waiting = is_changed || is_open || awaits_push;
         pause = if is_waiting { EVERY } else { pause * 2 };
@@ -144,8 +144,8 @@ pub(super) fn have_seen(
     let (mut are_all_asked, mut has_denied) = (not_found.is_empty(), false);
     for source in sources {
         let (plan, site, tries) = match &source {
-            Source::Server { plan, .. } => (&**plan, 0, 1),
-            Source::Behind { site } => (plan, *site, TRIES_BEYOND),
+            StatementSource::Server { plan, .. } => (&**plan, 0, 1),
+            StatementSource::Behind { site } => (plan, *site, TRIES_BEYOND),
         };
         let mut is_asked = false;
         for _ in 0..tries {
@@ -155,7 +155,7 @@ pub(super) fn have_seen(
             }
             let mut names = statements.values().map(|statement| statement.instance.as_str());
             has_denied |= names.any(|name| Some(name) == replied);
-            is_asked = matches!(source, Source::Server { .. });
+            is_asked = matches!(source, StatementSource::Server { .. });
         }
         are_all_asked &= is_asked;
     }
@@ -190,7 +190,7 @@ fn longest_pause<'s>(statements: impl Iterator<Item = &'s Statement>) -> Duratio
 }
 
 /// Where statements come from.
-enum Source {
+enum StatementSource {
     /// One server.
     Server { name: String, plan: Box<Plan> },
     /// Whoever answers at a target of the plan.
@@ -198,10 +198,10 @@ enum Source {
 }
 
 /// All of them, and why there are not more: those that can be found are asked even if others can't.
-fn sources(plan: &Plan) -> (Vec<Source>, Vec<String>) {
+fn sources(plan: &Plan) -> (Vec<StatementSource>, Vec<String>) {
     let ledgers = plan.verify().map_or(&[][..], |verify| &verify.ledgers);
     if ledgers.is_empty() {
-        return ((0..plan.sites().len()).map(|site| Source::Behind { site }).collect(), Vec::new());
+        return ((0..plan.sites().len()).map(|site| StatementSource::Behind { site }).collect(), Vec::new());
     }
     let (mut sources, mut not_found) = (Vec::new(), Vec::new());
     for ledger in ledgers {
@@ -214,7 +214,7 @@ fn sources(plan: &Plan) -> (Vec<Source>, Vec<String>) {
 }
 
 /// The servers of one `--ledger`.
-fn named(ledger: &Ledgers) -> anyhow::Result<Vec<Source>> {
+fn named(ledger: &Ledgers) -> anyhow::Result<Vec<StatementSource>> {
     let addresses = match ledger {
         Ledgers::At(address) => vec![address.clone()],
         Ledgers::Named { host, port } => {
@@ -226,12 +226,12 @@ fn named(ledger: &Ledgers) -> anyhow::Result<Vec<Source>> {
     let servers = addresses.into_iter().map(|address| {
         let target = format!("http://{address}");
         let asking = Plan::builder(target).version(Version::Http1).connections(1).total(1).build()?;
-        Ok(Source::Server { name: address, plan: Box::new(asking) })
+        Ok(StatementSource::Server { name: address, plan: Box::new(asking) })
     });
     servers.collect()
 }
 
-impl Source {
+impl StatementSource {
     /// Asks, and adds what is answered.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ use crate::{
     resolve::Addresses,
     schedule::Part,
     summary::Summary,
-    verify::{self, Sent, Survival, Trust},
+    verify::{self, JudgedRun, Survival, Trust},
     worker::{self, Order, WorkerResult},
 };
 
@@ -256,7 +256,7 @@ impl Running {
             let mix = self.plan.mix(self.plan.workers().get() as u64);
             let trust = |number| self.survivals.trust(mix.choice(number).request as usize);
             let bodies: Vec<_> = self.plan.requests().iter().filter_map(Request::same_body).collect();
-            let sent = Sent {
+            let sent = JudgedRun {
                 start,
                 methods: &methods,
                 bodies: &bodies,

@@ -81,16 +81,16 @@ pub enum Evidence {
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Next {
+pub enum NextStep {
     /// A step at this many requests per second.
     Step(f64),
     /// Nothing more.
-    End(End),
+    End(SearchEnd),
 }
 
 /// How a search has ended. Rates are in requests per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum End {
+pub enum SearchEnd {
     /// The highest rate lies between the two.
     Found {
         /// The highest one that was held.
@@ -158,22 +158,22 @@ impl Search {
 
     /// The next step, or how it has ended.
     #[must_use]
-    pub fn next(&self) -> Next {
+    pub fn next(&self) -> NextStep {
         let Bounds { start, max, precision } = self.bounds;
         if let Some(at) = self.limited_at {
-            return Next::End(End::Limited { held: self.held, at });
+            return NextStep::End(SearchEnd::Limited { held: self.held, at });
         }
         match (self.held, self.broken) {
-            (None, None) => Next::Step(start),
-            (None, Some(broken)) => Next::End(End::NotHeld { broken }),
-            (Some(held), None) if held >= max => Next::End(End::MaxHeld { held }),
-            (Some(held), None) => Next::Step(rounded(held * GROWTH).min(max)),
+            (None, None) => NextStep::Step(start),
+            (None, Some(broken)) => NextStep::End(SearchEnd::NotHeld { broken }),
+            (Some(held), None) if held >= max => NextStep::End(SearchEnd::MaxHeld { held }),
+            (Some(held), None) => NextStep::Step(rounded(held * GROWTH).min(max)),
             (Some(held), Some(broken)) => {
                 let middle = rounded((held * broken).sqrt());
                 if broken <= held * (1.0 + precision) || middle <= held || middle >= broken {
-                    Next::End(End::Found { held, broken })
+                    NextStep::End(SearchEnd::Found { held, broken })
                 } else {
-                    Next::Step(middle)
+                    NextStep::Step(middle)
                 }
             }
         }
@@ -181,7 +181,7 @@ impl Search {
 
     /// Takes in what came of the step that was next. After the end, nothing changes.
     pub fn record(&mut self, evidence: Evidence) {
-        let Next::Step(rate) = self.next() else { return };
+        let NextStep::Step(rate) = self.next() else { return };
         self.doubted.push(evidence);
         let is_limit = |evidence: &&Evidence| matches!(evidence, Evidence::Limited { .. });
         let (limits, all) = (self.doubted.iter().filter(is_limit).count(), self.doubted.len());

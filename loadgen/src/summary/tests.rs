@@ -1,7 +1,7 @@
 //! What follows from planted records.
 
 use crate::{
-    planted::{End, MILLI, Planted, SECOND, run},
+    planted::{MILLI, Planted, PlantedEnd, SECOND, run},
     recorder::Carried,
 };
 
@@ -102,7 +102,7 @@ fn responses_that_are_outstanding_when_requests_are_no_longer_due_are_missing_in
     assert!((slower - 750.0).abs() < 10.0, "{slower}");
     // What is never answered is missing.
     let failing = achieved(&|n, _| Planted {
-        end: if n % 5 == 0 { End::TimedOut } else { End::Status(200) },
+        end: if n % 5 == 0 { PlantedEnd::TimedOut } else { PlantedEnd::Status(200) },
         ..service(300 * MILLI)
     });
     assert!((failing - 800.0).abs() < 1.0, "{failing}");
@@ -143,7 +143,7 @@ fn bytes_have_the_rate_of_the_replies_that_they_are_of() {
     let rate = summary.body_bytes_per_second();
     assert!((rate / (10 << 20) as f64 - 1.0).abs() < 0.001, "{rate}");
     // Of none that were completed, those that came in time.
-    let mut none = run("-r 10 -d 2s a:1", |_, _| Planted { end: End::TimedOut, ..Planted::default() });
+    let mut none = run("-r 10 -d 2s a:1", |_, _| Planted { end: PlantedEnd::TimedOut, ..Planted::default() });
     none.records.carried(Carried { bodies: 1 << 20, ..Carried::default() }, 1000 * MILLI);
     assert!((none.body_bytes_per_second() / (1 << 19) as f64 - 1.0).abs() < 0.001);
 }

@@ -12,7 +12,7 @@ const TAIL: f64 = 0.025;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Figure {
+pub enum ChangedFigure {
     /// The share of requests that succeeded.
     Succeeded,
     /// Replies per second.
@@ -22,16 +22,16 @@ pub enum Figure {
 }
 
 /// All that is compared, by name.
-pub const FIGURES: [(&str, Figure); 6] = [
-    ("succeeded", Figure::Succeeded),
-    ("rate", Figure::Rate),
-    ("p50", Figure::Response(0.5)),
-    ("p90", Figure::Response(0.9)),
-    ("p99", Figure::Response(0.99)),
-    ("p99.9", Figure::Response(0.999)),
+pub const FIGURES: [(&str, ChangedFigure); 6] = [
+    ("succeeded", ChangedFigure::Succeeded),
+    ("rate", ChangedFigure::Rate),
+    ("p50", ChangedFigure::Response(0.5)),
+    ("p90", ChangedFigure::Response(0.9)),
+    ("p99", ChangedFigure::Response(0.99)),
+    ("p99.9", ChangedFigure::Response(0.999)),
 ];
 
-impl Figure {
+impl ChangedFigure {
     /// Whether more is worse.
     fn is_worse_above(self) -> bool {
         matches!(self, Self::Response(_))
@@ -75,7 +75,7 @@ pub struct Change {
     /// Its name.
     pub name: &'static str,
     /// What it is.
-    pub figure: Figure,
+    pub figure: ChangedFigure,
     /// The median of the old rounds, and of the new ones.
     pub medians: Option<(f64, f64)>,
     /// The change as a share: -0.1 is a tenth less.
@@ -94,7 +94,7 @@ pub fn changes(old: &[Summary], new: &[Summary], allowed: Option<f64>) -> Vec<Ch
 
 fn change(
     name: &'static str,
-    figure: Figure,
+    figure: ChangedFigure,
     old: &[Summary],
     new: &[Summary],
     allowed: Option<f64>,

@@ -8,7 +8,7 @@ use crate::{
 
 /// A part of a request's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum TimePart {
     /// Due to picked up: loadgen's.
     Lag,
     /// Picked up to written: for a connection or a stream.
@@ -22,7 +22,7 @@ pub enum Part {
 }
 
 /// The part that grew most, if any did.
-pub(super) fn fastest(summary: &Summary) -> Option<Part> {
+pub(super) fn fastest(summary: &Summary) -> Option<TimePart> {
     let trend = &summary.records.trend;
     let (width, window) = (trend.width(), nanos(summary.window()));
     let second_half: Vec<(f64, &Parts)> = (0..)
@@ -31,29 +31,29 @@ pub(super) fn fastest(summary: &Summary) -> Option<Part> {
         .filter(|(at, parts)| *at >= window / 2 && *at + width <= window && parts.sent > 0)
         .map(|(at, parts)| (at as f64, parts))
         .collect();
-    let growth = |part: Part| {
+    let growth = |part: TimePart| {
         let points: Vec<_> =
             second_half.iter().filter_map(|(at, parts)| Some((*at, mean(part, parts)?))).collect();
         slope(&points).filter(|_| is_still_high(&points))
     };
-    let fastest = |parts: &[Part]| {
+    let fastest = |parts: &[TimePart]| {
         let all = parts.iter().filter_map(|part| Some((*part, growth(*part)?)));
         all.max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(part, _)| part)
     };
-    match fastest(&[Part::Lag, Part::Wait, Part::Service])? {
+    match fastest(&[TimePart::Lag, TimePart::Wait, TimePart::Service])? {
         // The server's instants say which of the two, where there are any.
-        Part::Service => Some(fastest(&[Part::Way, Part::Server]).unwrap_or(Part::Service)),
+        TimePart::Service => Some(fastest(&[TimePart::Way, TimePart::Server]).unwrap_or(TimePart::Service)),
         part => Some(part),
     }
 }
 
-fn mean(part: Part, parts: &Parts) -> Option<f64> {
+fn mean(part: TimePart, parts: &Parts) -> Option<f64> {
     let (sum, count) = match part {
-        Part::Lag => (parts.lag, parts.sent),
-        Part::Wait => (parts.wait, parts.sent),
-        Part::Service => (parts.service, parts.sent),
-        Part::Way => (parts.way, parts.told),
-        Part::Server => (parts.server, parts.told),
+        TimePart::Lag => (parts.lag, parts.sent),
+        TimePart::Wait => (parts.wait, parts.sent),
+        TimePart::Service => (parts.service, parts.sent),
+        TimePart::Way => (parts.way, parts.told),
+        TimePart::Server => (parts.server, parts.told),
     };
     (count > 0).then(|| sum as f64 / count as f64)
 }

@@ -15,7 +15,7 @@ mod tests;
 mod threshold;
 
 pub use band::{Percentile, QUANTILES, Time, ValidUpTo};
-pub use growth::Part;
+pub use growth::TimePart;
 pub use slo::{Slo, Step};
 pub use threshold::{Judged, Judgement, Threshold};
 
@@ -51,14 +51,14 @@ pub const MIN_SUCCESS: f64 = 0.5;
 
 /// What came of a run's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RunOutcome {
     /// At least half of the requests succeeded.
     Succeeded,
     /// None did, or fewer than half of them.
     Failed,
 }
 
-impl Outcome {
+impl RunOutcome {
     /// As reports have it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -104,12 +104,12 @@ impl Limit {
 impl Summary {
     /// What came of the requests.
     #[must_use]
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> RunOutcome {
         let counts = &self.records.counts;
         if counts.succeeded > 0 && self.success_ratio() >= MIN_SUCCESS {
-            Outcome::Succeeded
+            RunOutcome::Succeeded
         } else {
-            Outcome::Failed
+            RunOutcome::Failed
         }
     }
 
@@ -155,7 +155,7 @@ impl Summary {
         let is_dead = counts.completed() == 0 && counts.timed_out == 0 && counts.not_sent == 0;
         if is_dead {
             Limit::None
-        } else if self.wanted_cpu() > MAX_BUSY || fastest == Some(Part::Lag) || self.was_late_itself() {
+        } else if self.wanted_cpu() > MAX_BUSY || fastest == Some(TimePart::Lag) || self.was_late_itself() {
             Limit::Loadgen
         } else if self.is_server_busy() && (fastest.is_some() || counts.dropped > 0 || were_not_sent) {
             Limit::DummyServer
@@ -166,12 +166,12 @@ impl Summary {
         } else {
             match fastest {
                 None => Limit::None,
-                Some(Part::Lag) => Limit::Loadgen,
-                Some(Part::Wait) if self.was_room_left() => Limit::Target,
-                Some(Part::Wait) => Limit::Connections,
-                Some(Part::Way) => Limit::Way,
-                Some(Part::Server) => Limit::DummyServer,
-                Some(Part::Service) => Limit::Target,
+                Some(TimePart::Lag) => Limit::Loadgen,
+                Some(TimePart::Wait) if self.was_room_left() => Limit::Target,
+                Some(TimePart::Wait) => Limit::Connections,
+                Some(TimePart::Way) => Limit::Way,
+                Some(TimePart::Server) => Limit::DummyServer,
+                Some(TimePart::Service) => Limit::Target,
             }
         }
     }
@@ -204,14 +204,14 @@ impl Summary {
     }
 
     /// The part of requests' time that grew, if that says something.
-    fn grew(&self) -> Option<Part> {
+    fn grew(&self) -> Option<TimePart> {
         growth::fastest(self).filter(|_| self.run.is_open_loop() && !self.was_suspended())
     }
 
     /// Whether it is the target that requests waited for before they were sent.
     fn was_waited_for(&self) -> bool {
         let counts = &self.records.counts;
-        self.was_room_left() && (counts.dropped + counts.not_sent > 0 || self.grew() == Some(Part::Wait))
+        self.was_room_left() && (counts.dropped + counts.not_sent > 0 || self.grew() == Some(TimePart::Wait))
     }
 
     /// Whether requests waited although more of them could have been in flight, on more connections: for the target, then, to accept
@@ -312,7 +312,7 @@ impl Summary {
                 "the target was the limit, or a proxy in front of it: requests waited longer and longer for it to accept connections, or to take what was sent, {rates}"
             ),
             Limit::Target => format!("the target was the limit, or a proxy in front of it: {rates}"),
-            Limit::None if self.outcome() == Outcome::Failed => {
+            Limit::None if self.outcome() == RunOutcome::Failed => {
                 "nothing can be said of what the target can do".to_owned()
             }
             Limit::None if self.was_suspended() && self.run.is_open_loop() => format!(

@@ -9,7 +9,7 @@ use contract::ledger::{End, Entry, Pages, Repeat, State, Statement};
 
 use super::{
     Example, Finding, NeverArrived, Payload, Repeated, Server, TimeSplit, Trust, Verification,
-    uploads::{self, Body},
+    uploads::{self, SentBody},
 };
 use crate::{
     clock::Nanos,
@@ -27,7 +27,7 @@ const NO_TOKEN: (State, State) = (fate::OTHERWISE, reason::UNWRITTEN_OR_NO_TOKEN
 
 /// What came of asking.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct CollectedStatements {
     /// One for each server.
     pub(crate) statements: Vec<Statement>,
     /// How long it took until nothing changed any more.
@@ -42,13 +42,13 @@ pub(crate) struct Asked {
 
 /// What is known of the run beside what was recorded.
 #[derive(Clone, Copy)]
-pub(crate) struct Sent<'r> {
+pub(crate) struct JudgedRun<'r> {
     /// When it began, by its clock.
     pub(crate) start: Nanos,
     /// Of its requests, by index.
     pub(crate) methods: &'r [&'r str],
     /// Bodies that are the same each time.
-    pub(crate) bodies: &'r [Body<'r>],
+    pub(crate) bodies: &'r [SentBody<'r>],
     /// What can be said of a number, if that is not all of each.
     pub(crate) trust: Option<&'r dyn Fn(u64) -> Trust>,
     /// What is settled of messages of streams, if it is those that are judged.
@@ -129,8 +129,8 @@ impl Servers {
 }
 
 /// What follows.
-pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verification {
-    let Asked { statements, waited, mut off, are_named, .. } = asked;
+pub(crate) fn judge(known: &Verified, asked: CollectedStatements, sent: JudgedRun<'_>) -> Verification {
+    let CollectedStatements { statements, waited, mut off, are_named, .. } = asked;
     let start = sent.start;
     let run_pages = (known.fates.bytes() >> 10) as u64;
     let servers = Servers::of(&statements, run_pages, &mut off);
@@ -245,7 +245,7 @@ pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verificat
 
 /// What examples are made of.
 struct About<'a> {
-    sent: Sent<'a>,
+    sent: JudgedRun<'a>,
     known: &'a Verified,
     /// Whether all servers were named.
     are_named: bool,
@@ -404,7 +404,7 @@ fn told(hurt: Option<&Hurt>, number: u64, start: Nanos) -> Example {
     }
 }
 
-fn damaged(payload: &mut Payload, known: &Verified, sent: &Sent<'_>) {
+fn damaged(payload: &mut Payload, known: &Verified, sent: &JudgedRun<'_>) {
     let start = sent.start;
     (payload.truncated.count, payload.corrupted.count) = (known.truncated, known.corrupted);
     payload.encoded = known.encoded;
@@ -522,10 +522,11 @@ mod tests {
     }
 
     fn judged(known: &Verified, statements: Vec<Statement>) -> Verification {
-        judge(known, Asked { statements, ..Asked::default() }, SENT)
+        judge(known, CollectedStatements { statements, ..CollectedStatements::default() }, SENT)
     }
 
-    const SENT: Sent<'static> = Sent { start: 0, methods: &["GET"], bodies: &[], trust: None, settled: None };
+    const SENT: JudgedRun<'static> =
+        JudgedRun { start: 0, methods: &["GET"], bodies: &[], trust: None, settled: None };
 
     #[test]
     fn without_tokens_in_replies_it_is_reported_what_arrived_and_without_any_nothing() {
@@ -535,8 +536,12 @@ mod tests {
             known.reasons.set(number, reason::UNWRITTEN_OR_NO_TOKEN);
         }
         let judged = |are_named, trust| {
-            let asked = Asked { statements: vec![statement(90)], are_named, ..Asked::default() };
-            judge(&known, asked, Sent { trust: Some(&|_| trust), ..SENT })
+            let asked = CollectedStatements {
+                statements: vec![statement(90)],
+                are_named,
+                ..CollectedStatements::default()
+            };
+            judge(&known, asked, JudgedRun { trust: Some(&|_| trust), ..SENT })
         };
         let found = judged(true, Trust::Arrival);
         assert_eq!((found.never_arrived.answered_by_proxy.count, found.hurt()), (10, 10));

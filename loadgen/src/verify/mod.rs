@@ -16,13 +16,13 @@ use std::{collections::BTreeMap, time::Duration};
 use contract::ledger::Repeats;
 use serde::{Deserialize, Serialize};
 
-pub use heads::{Change, ConnectionsSeen, Heads, Kind};
+pub use heads::{ConnectionsSeen, HeadChange, HeadChangeKind, Heads};
 pub(crate) use heads::{HeadsSent, compare};
-pub(crate) use judge::{Asked, Sent, judge};
+pub(crate) use judge::{CollectedStatements, JudgedRun, judge};
 pub(crate) use streams::judge_streams;
 pub(crate) use survival::Trust;
-pub use survival::{Survival, Way};
-pub use time::{Part, TimeSplit, Ways};
+pub use survival::{Survival, TokenSurvival};
+pub use time::{PartFigures, TimeSplit, Ways};
 
 /// How many examples there are of each finding.
 pub const MAX_EXAMPLES: usize = 10;

@@ -1,6 +1,6 @@
 //! Messages of streams of gRPC calls: what loadgen recorded of each, held against what servers state of them. Pure.
 
-use super::{Asked, Example, Finding, MAX_EXAMPLES, Reordered, Sent, Verification, judge};
+use super::{CollectedStatements, Example, Finding, JudgedRun, MAX_EXAMPLES, Reordered, Verification, judge};
 use crate::{
     clock::Nanos,
     plan::StreamNumbers,
@@ -11,7 +11,7 @@ use crate::{
 pub(crate) fn judge_streams(
     mut streams: Streams,
     calls: &Verified,
-    asked: Asked,
+    asked: CollectedStatements,
     numbers: StreamNumbers,
     start: Nanos,
 ) -> Verification {
@@ -19,7 +19,7 @@ pub(crate) fn judge_streams(
     streams.known.epochs.clone_from(&calls.epochs);
     (streams.known.other_epochs, streams.known.unplaced) = (calls.other_epochs, calls.unplaced);
     let settled = Some(&streams.settled);
-    let sent = Sent { start, methods: &[], bodies: &[], trust: None, settled };
+    let sent = JudgedRun { start, methods: &[], bodies: &[], trust: None, settled };
     let mut found = judge(&streams.known, asked, sent);
     let more = [
         (&mut found.uploads.differing, &streams.changed_there, "arrived otherwise than it was sent"),
@@ -93,7 +93,7 @@ mod tests {
         };
         let mut calls = Verified::default();
         calls.epochs.insert(1, 20);
-        let asked = Asked { statements: vec![statement], ..Asked::default() };
+        let asked = CollectedStatements { statements: vec![statement], ..CollectedStatements::default() };
         judge_streams(streams, &calls, asked, StreamNumbers::of(5), 0)
     }
 

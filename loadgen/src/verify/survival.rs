@@ -13,15 +13,15 @@ pub struct Survival {
     /// The target's host and port.
     pub target: String,
     /// How they get to a server.
-    pub requests: Way,
+    pub requests: TokenSurvival,
     /// How they come back.
-    pub replies: Way,
+    pub replies: TokenSurvival,
 }
 
 /// How tokens travel one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Way {
+pub enum TokenSurvival {
     /// In their field.
     Field,
     /// In the query, as the field is removed.
@@ -49,8 +49,8 @@ impl Survival {
     /// What can be said of its requests.
     pub(crate) fn trust(&self) -> Trust {
         match (self.requests, self.replies) {
-            (Way::Stripped | Way::Undecided, _) => Trust::Nothing,
-            (_, Way::Stripped) => Trust::Arrival,
+            (TokenSurvival::Stripped | TokenSurvival::Undecided, _) => Trust::Nothing,
+            (_, TokenSurvival::Stripped) => Trust::Arrival,
             _ => Trust::Whole,
         }
     }
@@ -61,7 +61,7 @@ impl Survival {
         let Self { method, protocol, target, .. } = self;
         let of = format!("{method} over {protocol} to {target}");
         match (self.trust(), self.requests) {
-            (Trust::Nothing, Way::Undecided) => Some(format!(
+            (Trust::Nothing, TokenSurvival::Undecided) => Some(format!(
                 "{of}: no server has seen the canary, and the reply to it names none: whether something in between replied or \
                  tokens are stripped both ways cannot be told, so nothing is proven of requests that no server has seen"
             )),
@@ -72,13 +72,13 @@ impl Survival {
             (Trust::Arrival, way) => Some(format!(
                 "{of}: tokens are stripped from replies{}: crossed, cached and answered in between cannot be told, nor whether \
                  bodies are whole",
-                if way == Way::Query {
+                if way == TokenSurvival::Query {
                     ", and their field from requests, so that they go in the query"
                 } else {
                     ""
                 }
             )),
-            (Trust::Whole, Way::Query) => Some(format!(
+            (Trust::Whole, TokenSurvival::Query) => Some(format!(
                 "{of}: the field {} is stripped from requests: tokens go in the query ({}=...), so that no cache sees a URL twice",
                 contract::field::TOKEN,
                 contract::field::TOKEN_KEY
@@ -107,18 +107,28 @@ mod tests {
             replies,
         };
         for (requests, replies, trust, note) in [
-            (Way::Field, Way::Field, Trust::Whole, None),
-            (Way::Unknown, Way::Unknown, Trust::Whole, None),
+            (TokenSurvival::Field, TokenSurvival::Field, Trust::Whole, None),
+            (TokenSurvival::Unknown, TokenSurvival::Unknown, Trust::Whole, None),
             (
-                Way::Query,
-                Way::Field,
+                TokenSurvival::Query,
+                TokenSurvival::Field,
                 Trust::Whole,
                 Some("GET over h2c to a:1: the field x-dummy-token is stripped"),
             ),
-            (Way::Field, Way::Stripped, Trust::Arrival, Some("crossed, cached")),
-            (Way::Query, Way::Stripped, Trust::Arrival, Some("go in the query: crossed")),
-            (Way::Stripped, Way::Unknown, Trust::Nothing, Some("no token gets to a server")),
-            (Way::Undecided, Way::Unknown, Trust::Nothing, Some("cannot be told, so nothing is proven")),
+            (TokenSurvival::Field, TokenSurvival::Stripped, Trust::Arrival, Some("crossed, cached")),
+            (TokenSurvival::Query, TokenSurvival::Stripped, Trust::Arrival, Some("go in the query: crossed")),
+            (
+                TokenSurvival::Stripped,
+                TokenSurvival::Unknown,
+                Trust::Nothing,
+                Some("no token gets to a server"),
+            ),
+            (
+                TokenSurvival::Undecided,
+                TokenSurvival::Unknown,
+                Trust::Nothing,
+                Some("cannot be told, so nothing is proven"),
+            ),
         ] {
             let survival = of(requests, replies);
             assert_eq!(survival.trust(), trust);

@@ -97,7 +97,7 @@ impl<R> Shared<R> {
 
 /// What a connection has come to.
 #[derive(Debug)]
-pub(super) enum Progress {
+pub(super) enum ConnectionState {
     /// It takes no requests yet.
     Opening,
     /// It takes requests.
@@ -244,7 +244,7 @@ pub(super) trait Connection: Sized {
         cx: &mut Context<'_>,
         shared: &mut Shared<Self::Requests>,
         sink: &mut impl Sink,
-    ) -> Progress;
+    ) -> ConnectionState;
 
     /// When [`Connection::expire`] may have something to do, at the earliest.
     fn next_wake(&self, limits: &Limits) -> Option<Nanos>;

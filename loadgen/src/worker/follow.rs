@@ -11,7 +11,7 @@ use contract::id::{self, Ids};
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Ended, Outcome},
-    plan::{Plan, Request, Texts, redirect::Place},
+    plan::{Plan, Request, Texts, redirect::RedirectTarget},
 };
 
 /// What a worker follows.
@@ -108,7 +108,8 @@ impl Following {
             return Then::Enough;
         }
         let values = self.texts.values(&arrival, request.rows(), None);
-        let Some(place) = Place::of(sites[site].target(), &request.path_of(&values), location) else {
+        let Some(place) = RedirectTarget::of(sites[site].target(), &request.path_of(&values), location)
+        else {
             return Then::Elsewhere;
         };
         let next = if place.is_at(sites[site].target(), Some(&request.authority)) {

@@ -20,7 +20,7 @@ use crate::{
     recorder::{Connections, Sockets, Span},
     report::{Detail, Report, headline},
     summary::Summary,
-    verdict::{Judged, Outcome},
+    verdict::{Judged, RunOutcome},
 };
 
 /// The widest line, in columns.
@@ -40,11 +40,11 @@ pub enum Style {
 }
 
 impl Style {
-    fn outcome(self, outcome: Outcome, text: &str) -> String {
+    fn outcome(self, outcome: RunOutcome, text: &str) -> String {
         match (self, outcome) {
             (Self::Plain, _) => text.to_owned(),
-            (Self::Coloured, Outcome::Succeeded) => format!("\x1b[32m{text}\x1b[0m"),
-            (Self::Coloured, Outcome::Failed) => format!("\x1b[1;31m{text}\x1b[0m"),
+            (Self::Coloured, RunOutcome::Succeeded) => format!("\x1b[32m{text}\x1b[0m"),
+            (Self::Coloured, RunOutcome::Failed) => format!("\x1b[1;31m{text}\x1b[0m"),
         }
     }
 }

@@ -29,7 +29,7 @@ const MAX_TOLD: usize = 1000;
 
 /// `echo.EchoResponse`, as far as it is looked at.
 #[derive(Clone, PartialEq, Message)]
-struct Echo {
+struct EchoResponse {
     #[prost(bytes = "bytes", tag = "1")]
     message: Bytes,
     #[prost(uint64, tag = "8")]
@@ -38,7 +38,7 @@ struct Echo {
 
 /// `dummy.v1.TestResponse`, as far as it is looked at.
 #[derive(Clone, PartialEq, Message)]
-struct Answer {
+struct TestResponse {
     #[prost(uint64, tag = "2")]
     number: u64,
     #[prost(bytes = "bytes", tag = "6")]
@@ -118,7 +118,7 @@ impl Proof {
     }
 
     fn echoed(&mut self, content: Bytes, sent: u64, notes: &mut Vec<OfStream>) {
-        let Ok(Echo { message, number: place }) = Echo::decode(content) else { return };
+        let Ok(EchoResponse { message, number: place }) = EchoResponse::decode(content) else { return };
         let id = stream_message_id(&message);
         let Some(id) = id.filter(|id| (id.run, id.load) == (self.ids.run, self.ids.load)) else {
             // Which one it is can't be read: that whose turn it is.
@@ -139,7 +139,10 @@ impl Proof {
     }
 
     fn answered(&mut self, answers: Answers, content: Bytes, sent: u64, notes: &mut Vec<OfStream>) {
-        let Ok(Answer { number: place, token, reordered, changed }) = Answer::decode(content) else { return };
+        let Ok(TestResponse { number: place, token, reordered, changed }) = TestResponse::decode(content)
+        else {
+            return;
+        };
         let is_own = |number: &u64| self.has_sent(*number, sent);
         let told = |numbers: Vec<u64>| numbers.into_iter().filter(is_own).take(MAX_TOLD);
         notes.extend(told(reordered).map(OfStream::ReorderedThere));
@@ -258,7 +261,7 @@ mod tests {
         let own = [30, 31, 39];
         let reordered = [0, 29, 40, u64::MAX].into_iter().chain(own).collect();
         let changed = vec![30; 5 * MAX_TOLD];
-        let answer = Answer { number: 1, token: Bytes::new(), reordered, changed };
+        let answer = TestResponse { number: 1, token: Bytes::new(), reordered, changed };
         proof.came(&framed(&answer), 10, &mut notes);
         assert_eq!(notes[..3], own.map(OfStream::ReorderedThere));
         assert_eq!(notes[3..], [OfStream::ChangedThere(30); MAX_TOLD]);

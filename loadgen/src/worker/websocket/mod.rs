@@ -9,4 +9,4 @@ mod over_http2;
 mod sent;
 mod socket;
 
-pub(super) use self::{messages::Messages, over_http1::OverHttp1, over_http2::OverHttp2};
+pub(super) use self::{messages::SocketMessages, over_http1::OverHttp1, over_http2::OverHttp2};

@@ -8,8 +8,8 @@ use contract::id::Ids;
 use websocket::{Event, Reader, Role, code, opcode, write};
 
 use super::{
-    messages::{Handshaken, Messages},
-    sent::{Echo, Sent},
+    messages::{Handshaken, SocketMessages},
+    sent::{Echo, SentMessages},
 };
 use crate::{
     clock::Nanos,
@@ -39,7 +39,7 @@ const SHOWN: usize = 60;
 #[derive(Debug)]
 pub(super) struct Socket {
     reader: Reader,
-    sent: Sent,
+    sent: SentMessages,
     out: Vec<u8>,
     /// How much of `out` was taken.
     taken: usize,
@@ -64,7 +64,7 @@ pub(super) struct Socket {
 
 impl Socket {
     /// One whose handshake is done.
-    pub(super) fn new(messages: &Messages, handshake: Handshaken, now: Nanos) -> Self {
+    pub(super) fn new(messages: &SocketMessages, handshake: Handshaken, now: Nanos) -> Self {
         Self {
             reader: Reader::new(
                 Role::Client,
@@ -74,7 +74,7 @@ impl Socket {
                     fragments: 1 << 20,
                 },
             ),
-            sent: Sent::default(),
+            sent: SentMessages::default(),
             out: Vec::new(),
             taken: 0,
             produced: 0,
@@ -171,7 +171,7 @@ impl Socket {
     }
 
     /// Sends a message.
-    pub(super) fn send(&mut self, arrival: Arrival, now: Nanos, messages: &mut Messages, ids: Ids) {
+    pub(super) fn send(&mut self, arrival: Arrival, now: Nanos, messages: &mut SocketMessages, ids: Ids) {
         let mut content = std::mem::take(&mut messages.scratch);
         content.clear();
         messages.write(&arrival, ids, &mut content);
@@ -207,7 +207,7 @@ impl Socket {
     pub(super) fn receive(
         &mut self,
         mut input: &[u8],
-        messages: &mut Messages,
+        messages: &mut SocketMessages,
         ids: Ids,
         at: Nanos,
         carried: &mut Carried,
@@ -265,7 +265,7 @@ impl Socket {
         &mut self,
         text: bool,
         content: &[u8],
-        messages: &mut Messages,
+        messages: &mut SocketMessages,
         ids: Ids,
         at: Nanos,
         sink: &mut impl Sink,
