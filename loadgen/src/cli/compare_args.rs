@@ -297,7 +297,7 @@ impl Compare {
             if all.iter().any(|contender| contender.name == name) {
                 return refused(
                     format!("two contenders named '{name}'"),
-                    "a name of its own for each contender",
+                    "a unique name for each contender",
                 );
             }
             let cpu = self.cpu_of(name)?;
