@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// The longest error that is told from a longer one, in nanoseconds: an hour.
+/// The longest error that is distinguished from a longer one, in nanoseconds: an hour.
 const LONGEST: u64 = 3_600_000_000_000;
 
 /// How far arrivals were from a perfect schedule.

@@ -1,4 +1,4 @@
-//! The certificate that servers show over TLS in a run, and whom clients trust.
+//! The certificate that servers show over TLS in a run, and the authority that clients trust.
 
 use std::{fs, path::Path};
 

@@ -51,7 +51,7 @@ use std::{
 use anyhow::Result;
 use args::{Args, Mode};
 use machine::Machine;
-use measure::{Bench, Limits};
+use measure::{Bench, DisturbanceLimits};
 use record::Record;
 use sample::Standing;
 use tools::{Tool, Tools};
@@ -108,9 +108,9 @@ pub fn run(args: &Args) -> Result<bool> {
         dir: dir.path(),
         rounds,
         limits: if args.smoke {
-            Limits::NONE
+            DisturbanceLimits::NONE
         } else {
-            Limits { stolen: args.most_stolen / 100.0, round_trip: args.max_round_trip }
+            DisturbanceLimits { stolen: args.most_stolen / 100.0, round_trip: args.max_round_trip }
         },
         warm_up: !args.smoke,
         record: record.as_ref(),
@@ -140,7 +140,7 @@ fn crowd(args: &Args) -> Result<bool> {
     let programs = vec![("dummy-server".to_owned(), tools.version(Tool::DummyServer))];
     let dir = tempfile::tempdir()?;
     // Before any process starts, which inherits it.
-    let limits = crowd::limits::Limits::here()?;
+    let limits = crowd::limits::SystemLimits::here()?;
     let wanted = if args.smoke { args.connections.min(crowd::SMOKE) } else { args.connections };
     let crowd = crowd::Crowd { tools: &tools, machine: &machine, dir: dir.path(), wanted, limits };
     let mut table = about(args, &date, &machine) + &crowd.head() + &versions(&programs);

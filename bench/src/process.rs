@@ -44,7 +44,7 @@ impl Process {
     pub fn start(mut command: Command, cpu: usize, folder: &Path, name: &str) -> Result<Self> {
         let (stdout, stderr) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.err")));
         command.stdin(Stdio::null()).stdout(File::create(&stdout)?).stderr(File::create(&stderr)?);
-        // A child starts with the affinity of the thread that starts it: a thread of its own is pinned, so
+        // A child starts with the affinity of the thread that starts it: a separate thread is pinned, so
         // that this one stays where it was.
         let child = thread::scope(|scope| {
             let starter = scope.spawn(|| -> Result<Child> {
@@ -119,10 +119,10 @@ impl Process {
         Ok(())
     }
 
-    /// Waits for the process to end, for this long at most, and tells whether it has.
+    /// Waits for the process to end, for this time at most, and returns whether it has.
     ///
     /// # Errors
-    /// The system cannot tell.
+    /// The system does not know.
     pub fn has_ended_within(&self, wait: Duration) -> Result<bool> {
         let mut fds = [PollFd::new(&self.end, PollFlags::IN)];
         match rustix::event::poll(&mut fds, Some(&Timespec::try_from(wait)?)) {

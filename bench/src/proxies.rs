@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_is_told_in_the_sentences_of_its_report() {
+    fn a_comparison_is_written_in_the_sentences_of_its_report() {
         let json = r#"{"contenders": [{"sentence": null}, {"sentence": "a is slower"}], "not_alike": ["a closes"],
             "unknown": [], "warnings": ["2 CPUs are few"]}"#;
         assert_eq!(told(json).unwrap(), "- a is slower\n- a closes\n- 2 CPUs are few\n");

@@ -1,4 +1,4 @@
-//! One measurement and what becomes of a contender: what the tables and the record are made of.
+//! One measurement and what happens to a contender: what the tables and the record are made of.
 
 use serde::Serialize;
 

@@ -94,7 +94,7 @@ impl Server {
 /// A server that runs, and stops when dropped.
 #[derive(Debug)]
 pub enum Running {
-    /// A process of its own.
+    /// A separate process.
     Process(Process, u16),
     /// A thread of this process.
     Responder(Responder),

@@ -121,7 +121,7 @@ impl Tools {
     /// What a program says about its version and what it does TLS with, in one line.
     #[must_use]
     pub fn version(&self, tool: Tool) -> String {
-        let unknown = || "installed, tells no version".to_owned();
+        let unknown = || "installed, version unknown".to_owned();
         let (Some(path), Some(flag)) = (self.path(tool), tool.version_flag()) else { return unknown() };
         let Ok(output) = Command::new(path).arg(flag).output() else { return unknown() };
         // nginx prints it as an error, and wrk ends with one.
@@ -240,7 +240,7 @@ pub(crate) mod tests {
     #[test]
     fn a_program_is_found_in_the_first_folder_that_has_it() {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        // A folder and a file that may not be executed are no programs.
+        // A folder and a file that may not be executed are not programs.
         fs::create_dir(first.path().join("peer-x")).unwrap();
         fs::write(first.path().join("peer-y"), "").unwrap();
         for name in ["peer-x", "peer-y"] {

@@ -53,7 +53,7 @@ impl Clock {
     }
 }
 
-/// Whose clock that is; none where that is not told.
+/// Whose clock that is; none where that is not said.
 #[inline]
 pub(crate) fn shared_by() -> Option<Host> {
     static HOST: OnceLock<Option<Host>> = OnceLock::new();

@@ -2,14 +2,14 @@
 
 /// One of four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Comparison {
+pub(crate) enum Comparator {
     Below,
     AtMost,
     Above,
     AtLeast,
 }
 
-impl Comparison {
+impl Comparator {
     /// What stands before the first sign, which sign it is, and what stands behind it, both without spaces around.
     pub(crate) fn split(text: &str) -> Option<(&str, Self, &str)> {
         let (figure, rest) = text.split_at(text.find(['<', '>'])?);

@@ -39,12 +39,12 @@ pub enum Phase {
 
 /// A handle on a run, for whichever thread: it stops the run and sees how far it is.
 #[derive(Clone, Debug)]
-pub struct Handle(Arc<Shared>);
+pub struct Handle(Arc<RunControl>);
 
 #[derive(Debug)]
-struct Shared {
-    gate: Arc<Gate>,
-    /// It begins so long after the gate has opened.
+struct RunControl {
+    gate: Arc<StartGate>,
+    /// It begins this time after the gate has opened.
     after: Nanos,
     /// Each worker's, as it was handed over last.
     figures: Box<[Mutex<Snapshot>]>,
@@ -54,18 +54,18 @@ struct Shared {
 
 /// What runs that begin together wait for.
 #[derive(Debug)]
-struct Gate {
+struct StartGate {
     clock: Clock,
     phase: AtomicU8,
     /// Whether it was stopped because all was done.
     is_done: AtomicBool,
     /// When something began and ended that the run is for.
     marks: [AtomicU64; 2],
-    opening: Mutex<Opening>,
+    opening: Mutex<StartState>,
 }
 
 #[derive(Debug)]
-struct Opening {
+struct StartState {
     /// Workers that are not ready, of all runs.
     missing: usize,
     at: Option<Nanos>,
@@ -74,13 +74,13 @@ struct Opening {
 impl Handle {
     /// Of a run with this number of workers.
     pub(crate) fn new(workers: usize, clock: Clock) -> Self {
-        Self::at_gate(&Gate::new(workers, clock), workers, Duration::ZERO, Vec::new())
+        Self::at_gate(&StartGate::new(workers, clock), workers, Duration::ZERO, Vec::new())
     }
 
-    /// Of runs that begin together and end by the same signal, each with so many workers, and so long after all workers are
+    /// Of runs that begin together and end by the same signal, each with its number of workers, and so long after all workers are
     /// ready.
     pub(crate) fn together(runs: &[(usize, Duration)], clock: Clock) -> Vec<Self> {
-        let gate = Gate::new(runs.iter().map(|(workers, _)| workers).sum(), clock);
+        let gate = StartGate::new(runs.iter().map(|(workers, _)| workers).sum(), clock);
         runs.iter().map(|(workers, after)| Self::at_gate(&gate, *workers, *after, Vec::new())).collect()
     }
 
@@ -90,8 +90,8 @@ impl Handle {
         Some(Self::at_gate(&gate, 0, Duration::ZERO, runs))
     }
 
-    fn at_gate(gate: &Arc<Gate>, workers: usize, after: Duration, parts: Vec<Self>) -> Self {
-        Self(Arc::new(Shared {
+    fn at_gate(gate: &Arc<StartGate>, workers: usize, after: Duration, parts: Vec<Self>) -> Self {
+        Self(Arc::new(RunControl {
             gate: Arc::clone(gate),
             after: nanos(after),
             figures: (0..workers).map(|_| Mutex::default()).collect(),
@@ -194,18 +194,18 @@ impl Handle {
     }
 }
 
-impl Gate {
+impl StartGate {
     fn new(missing: usize, clock: Clock) -> Arc<Self> {
-        let opening = Mutex::new(Opening { missing, at: None });
+        let opening = Mutex::new(StartState { missing, at: None });
         let marks = [Nanos::MAX; 2].map(AtomicU64::new);
         Arc::new(Self { clock, phase: AtomicU8::new(0), is_done: AtomicBool::new(false), marks, opening })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Opening> {
+    fn lock(&self) -> MutexGuard<'_, StartState> {
         self.opening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A worker is ready, or is no more: the last one sets the beginning of the run.
+    /// A worker is ready, or has ended: the last one sets the beginning of the run.
     fn ready(&self) {
         let mut opening = self.lock();
         opening.missing = opening.missing.saturating_sub(1);
@@ -248,7 +248,7 @@ impl Participant {
     }
 
     /// The worker is ready. When the run begins; none as long as others are not ready. A worker goes on with its
-    /// connections until then, so it asks again and again instead of being blocked. One that is stopped waits for nobody.
+    /// connections until then, so it asks again and again instead of being blocked. One that is stopped does not wait.
     pub(crate) fn ready(&mut self) -> Option<Nanos> {
         if !std::mem::replace(&mut self.is_ready, true) {
             self.handle.0.gate.ready();

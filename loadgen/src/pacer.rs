@@ -1,6 +1,6 @@
 //! Turns a schedule into wake-ups well below a millisecond.
 //!
-//! The runtime's own timers are a millisecond coarse, so Linux gets a timerfd of its own; other systems sleep
+//! The runtime's own timers are a millisecond coarse, so Linux gets its own timerfd; other systems sleep
 //! to the last millisecond and yield through it. It knows instants only, nothing of requests.
 
 use std::{
@@ -68,7 +68,7 @@ mod timer {
 
         pub(super) fn poll(&mut self, cx: &mut Context<'_>, at: Nanos, from_now: Nanos) -> Poll<()> {
             // Arming resets the timer's count and readiness is edge-triggered, so that the count need never
-            // be read; but an edge of an earlier setting may still be seen, hence the arming after it.
+            // be read; but an edge of an earlier setting may still be seen, which is why it is armed afterwards.
             while let Poll::Ready(seen) = self.fd.poll_read_ready(cx) {
                 // An error means that the runtime is going down: waking once more does no harm.
                 let Ok(mut guard) = seen else { return Poll::Ready(()) };

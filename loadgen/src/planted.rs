@@ -1,4 +1,4 @@
-//! Runs that never happened: summaries of requests whose times are planted, for tests of what is made of them.
+//! Runs that never happened: summaries of requests whose times are planted, for tests of what is computed from them.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -28,10 +28,10 @@ pub(crate) const SECOND: Nanos = 1_000_000_000;
 /// A moment of the wall clock at which planted runs begin.
 pub(crate) const EPOCH: Nanos = 1_790_000_000 * SECOND;
 
-/// How many runs were planted: each has a number of its own.
+/// How many runs were planted: each has its own number.
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
-/// What becomes of one request.
+/// What happens to one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Planted {
     /// Due to picked up.
@@ -44,13 +44,13 @@ pub(crate) struct Planted {
     pub(crate) read_lag: Nanos,
     /// After how much of the service time the server saw it, and replied.
     pub(crate) server: Option<(Nanos, Nanos)>,
-    /// How busy its worker was, if it tells that too.
+    /// How busy its worker was, if it reports that too.
     pub(crate) load: Option<WorkerLoad>,
-    pub(crate) end: End,
+    pub(crate) end: PlantedEnd,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum End {
+pub(crate) enum PlantedEnd {
     Status(u16),
     Failed(Failure),
     TimedOut,
@@ -60,7 +60,15 @@ pub(crate) enum End {
 
 impl Default for Planted {
     fn default() -> Self {
-        Self { lag: 0, wait: 0, service: MILLI, read_lag: 0, server: None, load: None, end: End::Status(200) }
+        Self {
+            lag: 0,
+            wait: 0,
+            service: MILLI,
+            read_lag: 0,
+            server: None,
+            load: None,
+            end: PlantedEnd::Status(200),
+        }
     }
 }
 
@@ -82,7 +90,7 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
         records.picked_up(due, picked, 1);
         let written = picked + planted.wait;
         let at = written + planted.service;
-        let has_written = !matches!(planted.end, End::NotSent);
+        let has_written = !matches!(planted.end, PlantedEnd::NotSent);
         let arrival =
             Arrival { request, written: has_written.then_some(written), ..Arrival::new(number, due, picked) };
         let mut in_flight = InFlight::new(arrival, picked);
@@ -91,17 +99,17 @@ pub(crate) fn run(line: &str, plant: impl Fn(u64, Nanos) -> Planted) -> Summary 
             Reported { timing: Timing { received_ns, replied_ns }, load: planted.load }
         }));
         let outcome = match &planted.end {
-            End::Dropped => {
+            PlantedEnd::Dropped => {
                 records.dropped(request, due, picked, false);
                 continue;
             }
-            End::Status(status) => {
+            PlantedEnd::Status(status) => {
                 in_flight.reply.status = *status;
                 Outcome::Replied
             }
-            End::Failed(failure) => Outcome::Failed(failure),
-            End::TimedOut => Outcome::TimedOut,
-            End::NotSent => Outcome::Abandoned,
+            PlantedEnd::Failed(failure) => Outcome::Failed(failure),
+            PlantedEnd::TimedOut => Outcome::TimedOut,
+            PlantedEnd::NotSent => Outcome::Abandoned,
         };
         records.ended(in_flight.ended(at, outcome), at - planted.read_lag);
         end = end.max(at);

@@ -18,7 +18,7 @@ use command_line::Refusal;
 use contract::quantity;
 use transport::Address;
 
-use crate::plan::{Endpoint, Instead, Site, Target};
+use crate::plan::{Endpoint, RouteOverride, Site, Target};
 
 /// Where connections go; what is found later takes the place of what was found before.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ impl Addresses {
         route.endpoint(site.target()).is_some_and(|endpoint| !is_known(&endpoint))
     }
 
-    /// Looks it up again every so often, on a thread of its own, until what is returned is dropped. What can't be found stays
+    /// Looks it up again every so often, on its own thread, until what is returned is dropped. What can't be found stays
     /// as it is.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl From<Arc<[Address]>> for Addresses {
 fn find(site: &Site) -> anyhow::Result<Arc<[Address]>> {
     let (target, route) = (site.target(), site.route());
     let Some(endpoint) = route.endpoint(target) else {
-        let Some(Instead::Unix(path)) = &route.instead else { unreachable!("there is an endpoint") };
+        let Some(RouteOverride::Unix(path)) = &route.instead else { unreachable!("there is an endpoint") };
         return Ok([Address::Unix(path.clone())].into());
     };
     let known =

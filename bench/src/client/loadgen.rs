@@ -18,19 +18,19 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct Loadgen {
     tool: Tool,
-    work: Work,
+    work: Workload,
 }
 
 /// What its requests are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Work {
+enum Workload {
     /// The body of the load, with an id.
     Plain,
     /// The same without an id.
     WithoutId,
     /// The same, with what is due within a millisecond sent together.
     Coalesced,
-    /// The same with what becomes of each request proven: with a token, a body of its own, and the server's ledger.
+    /// The same with what happens to each request proven: with a token, its own body, and the server's ledger.
     Verified,
     /// The same with the number of the request in the query.
     Sequence,
@@ -64,34 +64,34 @@ enum Handshake {
     Resumed,
 }
 
-const fn ours(work: Work) -> Loadgen {
+const fn ours(work: Workload) -> Loadgen {
     Loadgen { tool: Tool::Loadgen, work }
 }
 
 /// Ours.
-pub static LOADGEN: Loadgen = ours(Work::Plain);
+pub static LOADGEN: Loadgen = ours(Workload::Plain);
 /// Sending no id with its requests.
-pub static LOADGEN_WITHOUT_ID: Loadgen = ours(Work::WithoutId);
-/// Proving what becomes of each request.
-pub static LOADGEN_VERIFIED: Loadgen = ours(Work::Verified);
+pub static LOADGEN_WITHOUT_ID: Loadgen = ours(Workload::WithoutId);
+/// Proving what happens to each request.
+pub static LOADGEN_VERIFIED: Loadgen = ours(Workload::Verified);
 /// With its request's number in each path.
-pub static LOADGEN_SEQUENCE: Loadgen = ours(Work::Sequence);
+pub static LOADGEN_SEQUENCE: Loadgen = ours(Workload::Sequence);
 /// With a plan of three requests.
-pub static LOADGEN_MIX: Loadgen = ours(Work::Mix);
+pub static LOADGEN_MIX: Loadgen = ours(Workload::Mix);
 /// Sending what is due within a millisecond together.
-pub static LOADGEN_COALESCED: Loadgen = ours(Work::Coalesced);
+pub static LOADGEN_COALESCED: Loadgen = ours(Workload::Coalesced);
 /// Making the gRPC calls that ghz makes.
-pub static LOADGEN_CALLS: Loadgen = ours(Work::Calls(Call::Hello));
+pub static LOADGEN_CALLS: Loadgen = ours(Workload::Calls(Call::Hello));
 /// Calling the echo.
-pub static LOADGEN_ECHO: Loadgen = ours(Work::Calls(Call::Echo));
+pub static LOADGEN_ECHO: Loadgen = ours(Workload::Calls(Call::Echo));
 /// Calling the health service.
-pub static LOADGEN_CHECK: Loadgen = ours(Work::Calls(Call::Check));
+pub static LOADGEN_CHECK: Loadgen = ours(Workload::Calls(Call::Check));
 /// Sending messages on WebSockets.
-pub static LOADGEN_MESSAGES: Loadgen = ours(Work::Messages);
+pub static LOADGEN_MESSAGES: Loadgen = ours(Workload::Messages);
 /// With a full handshake for each request.
-pub static LOADGEN_FULL: Loadgen = ours(Work::Handshakes(Handshake::Full));
+pub static LOADGEN_FULL: Loadgen = ours(Workload::Handshakes(Handshake::Full));
 /// With a resumed handshake for each request; the first on each connection at a time is a full one, and is counted too.
-pub static LOADGEN_RESUMED: Loadgen = ours(Work::Handshakes(Handshake::Resumed));
+pub static LOADGEN_RESUMED: Loadgen = ours(Workload::Handshakes(Handshake::Resumed));
 
 impl Call {
     const fn method(self) -> &'static str {
@@ -101,7 +101,7 @@ impl Call {
         }
     }
 
-    /// The file with its types, since not every server tells them: its name and what is in it.
+    /// The file with its types, since not every server reports them: its name and what is in it.
     const fn types(self) -> (&'static str, &'static str) {
         match self {
             Self::Hello | Self::Echo => {
@@ -183,21 +183,21 @@ impl Client for Loadgen {
             None => words(["-d", &milliseconds(load)]),
         });
         match self.work {
-            Work::WithoutId => list.extend(words(["--request-id-header="])),
-            Work::Verified => list.push("--verify".to_owned()),
-            Work::Coalesced => list.push("--coalesce=1ms".to_owned()),
-            Work::Mix => list.extend(words(["-f", &format!("{{dir}}/{MIX_FILE}")])),
+            Workload::WithoutId => list.extend(words(["--request-id-header="])),
+            Workload::Verified => list.push("--verify".to_owned()),
+            Workload::Coalesced => list.push("--coalesce=1ms".to_owned()),
+            Workload::Mix => list.extend(words(["-f", &format!("{{dir}}/{MIX_FILE}")])),
             // Whom the servers are is checked before.
-            Work::Handshakes(Handshake::Full) => {
+            Workload::Handshakes(Handshake::Full) => {
                 list.extend(words(["--no-keepalive", "--no-tls-resumption"]));
             }
-            Work::Handshakes(Handshake::Resumed) => list.push("--no-keepalive".to_owned()),
-            Work::Calls(call) => {
+            Workload::Handshakes(Handshake::Resumed) => list.push("--no-keepalive".to_owned()),
+            Workload::Calls(call) => {
                 list.extend(words(["-m", &load.streams.to_string()]));
                 list.extend(call_arguments(call, port));
                 return list;
             }
-            Work::Plain | Work::Sequence | Work::Messages => {}
+            Workload::Plain | Workload::Sequence | Workload::Messages => {}
         }
         list.extend(match load.protocol {
             Protocol::Http1 => Vec::new(),
@@ -212,8 +212,8 @@ impl Client for Loadgen {
 
     fn prepare(&self, load: &Load, at: &Place<'_>) -> Result<()> {
         match self.work {
-            Work::Calls(call) => check_call(call, at),
-            Work::Mix => {
+            Workload::Calls(call) => check_call(call, at),
+            Workload::Mix => {
                 fs::write(at.dir.join(MIX_FILE), MIX)?;
                 let mut paths = [Body::K1.paths(), &["/bin/1K?third"]].concat().into_iter();
                 paths.try_for_each(|path| probe::check(at.port, load.protocol, path, Body::K1.size()))
@@ -224,8 +224,8 @@ impl Client for Loadgen {
 
     fn content(&self, load: &Load) -> usize {
         match self.work {
-            Work::Calls(call) => call.length(),
-            Work::Messages => MESSAGE,
+            Workload::Calls(call) => call.length(),
+            Workload::Messages => MESSAGE,
             _ => load.body.size(),
         }
     }
@@ -236,8 +236,8 @@ impl Client for Loadgen {
         let count = |name| requests.get(name)?.as_u64();
         let (sent, succeeded) = (count("sent")?, count("succeeded")?);
         let others = match self.work {
-            Work::Handshakes(kind) => others(kind, &json)?,
-            Work::Messages => {
+            Workload::Handshakes(kind) => others(kind, &json)?,
+            Workload::Messages => {
                 let strange = |name| json.get("websocket")?.get(name)?.as_u64();
                 strange("wrong")? + strange("unsolicited")?
             }
@@ -264,8 +264,8 @@ impl Loadgen {
         let url = url(load, port);
         let url = if load.protocol == Protocol::H2c { url.replacen("http", "h2c", 1) } else { url };
         match self.work {
-            Work::Sequence => url + "?x={{seq}}",
-            Work::Mix => url.replace(load.body.path(), ""),
+            Workload::Sequence => url + "?x={{seq}}",
+            Workload::Mix => url.replace(load.body.path(), ""),
             _ => url,
         }
     }

@@ -1,7 +1,7 @@
 //! The clients: how each is started for a load, what it did, and how what it measures is checked before.
 //!
-//! A kind of client is a file with a [`Client`] in it, which the rows name. All run on one core: those that are a
-//! program of their own as a process, whose output is read; those of this program on a pinned thread.
+//! A kind of client is a file with a [`Client`] in it, which the rows name. All run on one core: those that are
+//! separate programs as a process, whose output is read; those of this program on a pinned thread.
 
 pub mod fortio;
 pub mod ghz;

@@ -35,7 +35,7 @@ mod tests {
     use crate::args::Mode;
 
     #[test]
-    fn connections_and_seconds_are_told_and_failures_are_read() {
+    fn connections_and_seconds_are_passed_and_failures_are_read() {
         let arguments = Tungstenite.arguments(&load(Mode::Client, "ws-closed"), 7);
         assert_eq!(arguments, ["127.0.0.1:7", "50", "0.5"]);
         let text = "{\"messages\":100,\"failed\":2,\"seconds\":0.5}\n";

@@ -1,4 +1,4 @@
-//! A client of the crowd: a process of its own with an address of its own. It opens connections, uses each once, and
+//! A client of the crowd: its own process with its own address. It opens connections, uses each once, and
 //! holds them; then it obeys commands, one per line, and ends with its input.
 
 use std::{

@@ -23,13 +23,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A client that runs; killed when dropped.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct CrowdClient {
     child: Child,
     input: ChildStdin,
     said: Receiver<String>,
 }
 
-impl Client {
+impl CrowdClient {
     pub(super) fn start(tools: &Tools, order: &Order) -> Result<Self> {
         let mut command = tools.command(Tool::CrowdClient)?;
         command.args(order.words()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -73,7 +73,7 @@ impl Client {
     }
 }
 
-impl Drop for Client {
+impl Drop for CrowdClient {
     fn drop(&mut self) {
         // It may have ended by itself, which is as good.
         let _ = self.child.kill();

@@ -13,7 +13,7 @@ const MEMORY: u64 = 32 << 10;
 
 /// What the system says.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct SystemLimits {
     /// Open files of a process.
     pub files: u64,
     /// Open files of the system that are left.
@@ -26,7 +26,7 @@ pub struct Limits {
     pub memory: u64,
 }
 
-impl Limits {
+impl SystemLimits {
     /// Those of this machine. The process's own limit of open files is raised as far as it goes, also for those that
     /// it starts.
     ///
@@ -75,7 +75,7 @@ pub struct Plan {
     pub connections: u32,
     /// Servers, which share a port.
     pub servers: u32,
-    /// Clients, each with an address of its own.
+    /// Clients, each with its own address.
     pub clients: u32,
     /// Why there are fewer than were wanted.
     pub limit: Option<&'static str>,
@@ -84,7 +84,7 @@ pub struct Plan {
 impl Plan {
     /// As many of the wanted connections as the limits allow.
     #[must_use]
-    pub fn of(wanted: u32, limits: &Limits) -> Self {
+    pub fn of(wanted: u32, limits: &SystemLimits) -> Self {
         let server = limits.files.saturating_sub(OTHER_FILES);
         // When every second port is taken, the system looks at all of those first, each time. Others have some, too.
         let client = server.min(limits.ports / 20 * 9);
@@ -125,10 +125,10 @@ fn shared(most: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const LARGE: Limits =
-        Limits { files: 1 << 20, all_files: 1 << 40, ports: 28_232, tracked: None, memory: 1 << 40 };
+    const LARGE: SystemLimits =
+        SystemLimits { files: 1 << 20, all_files: 1 << 40, ports: 28_232, tracked: None, memory: 1 << 40 };
 
-    fn plan(limits: &Limits) -> (u32, u32, u32, Option<&'static str>) {
+    fn plan(limits: &SystemLimits) -> (u32, u32, u32, Option<&'static str>) {
         let Plan { connections, servers, clients, limit } = Plan::of(100_000, limits);
         (connections, servers, clients, limit)
     }
@@ -141,20 +141,20 @@ mod tests {
 
     #[test]
     fn a_low_open_file_limit_means_more_processes() {
-        let limits = Limits { files: 20_000, ..LARGE };
+        let limits = SystemLimits { files: 20_000, ..LARGE };
         assert_eq!(plan(&limits), (100_000, 6, 8, None));
-        let limits = Limits { files: 8192, ..LARGE };
+        let limits = SystemLimits { files: 8192, ..LARGE };
         assert_eq!(plan(&limits), (100_000, 15, 13, None));
     }
 
     #[test]
     fn the_limit_that_binds_is_named() {
         for (limits, connections, name) in [
-            (Limits { files: 1256, ..LARGE }, 28_000, "ulimit -Hn"),
-            (Limits { ports: 1000, ..LARGE }, 14_400, "ip_local_port_range"),
-            (Limits { all_files: 1000, ..LARGE }, 500, "fs.file-max"),
-            (Limits { tracked: Some(7), ..LARGE }, 7, "nf_conntrack_max"),
-            (Limits { memory: 64 << 20, all_files: 5000, ..LARGE }, 2048, "MemAvailable"),
+            (SystemLimits { files: 1256, ..LARGE }, 28_000, "ulimit -Hn"),
+            (SystemLimits { ports: 1000, ..LARGE }, 14_400, "ip_local_port_range"),
+            (SystemLimits { all_files: 1000, ..LARGE }, 500, "fs.file-max"),
+            (SystemLimits { tracked: Some(7), ..LARGE }, 7, "nf_conntrack_max"),
+            (SystemLimits { memory: 64 << 20, all_files: 5000, ..LARGE }, 2048, "MemAvailable"),
         ] {
             let (found, servers, clients, limit) = plan(&limits);
             assert_eq!(found, connections, "{limits:?}");
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn limits_of_this_machine_are_read() {
-        let limits = Limits::here().unwrap();
+        let limits = SystemLimits::here().unwrap();
         assert!(limits.files > OTHER_FILES && limits.ports > 0 && limits.memory > 0, "{limits:?}");
         assert_eq!(available("MemFree: 1 kB\nMemAvailable:   17 kB\n"), Some(17 * 1024));
         assert!(numbers::<2>("1").is_err() && numbers::<1>("x").is_err());

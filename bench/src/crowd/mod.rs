@@ -21,8 +21,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use self::{
     client::Order,
-    clients::Client,
-    limits::{Limits, Plan},
+    clients::CrowdClient,
+    limits::{Plan, SystemLimits},
     servers::Servers,
 };
 use crate::{load::Protocol, machine::Machine, tools::Tools};
@@ -54,12 +54,12 @@ pub struct Crowd<'a> {
     /// How many connections are wanted.
     pub wanted: u32,
     /// What the machine allows.
-    pub limits: Limits,
+    pub limits: SystemLimits,
 }
 
 /// What became of a row.
 #[derive(Clone, Copy, Debug)]
-struct Held {
+struct CrowdResult {
     took: Duration,
     /// Bytes of the servers' memory, and by how much less the machine has.
     servers: u64,
@@ -89,7 +89,7 @@ impl Crowd<'_> {
     #[must_use]
     pub fn head(&self) -> String {
         let Plan { connections, servers, clients, limit } = self.plan();
-        let Limits { files, ports, all_files, tracked, memory } = self.limits;
+        let SystemLimits { files, ports, all_files, tracked, memory } = self.limits;
         let tracked = tracked.map_or_else(|| "any number of".to_owned(), |count| count.to_string());
         let last = source(clients - 1);
         let mut text = format!(
@@ -117,7 +117,8 @@ impl Crowd<'_> {
     /// A connection was lost, a process failed or took too long, or the user interrupted.
     pub fn row(&self, (id, title, protocol): (&str, &str, Protocol)) -> Result<String> {
         let connections = u64::from(self.plan().connections);
-        let Held { took, servers, machine, most, again } = self.held(protocol).context(id.to_owned())?;
+        let CrowdResult { took, servers, machine, most, again } =
+            self.held(protocol).context(id.to_owned())?;
         let kib = |bytes: u64| bytes as f64 / 1024.0 / connections as f64;
         Ok(format!(
             "## {id}: {title}\n\n\
@@ -132,7 +133,7 @@ impl Crowd<'_> {
         ))
     }
 
-    fn held(&self, protocol: Protocol) -> Result<Held> {
+    fn held(&self, protocol: Protocol) -> Result<CrowdResult> {
         let plan = self.plan();
         let servers = Servers::start(&plan, self.tools, self.machine.server_cpu, self.dir)?;
         ensure!(servers.open()?.iter().sum::<u64>() == 0, "nobody has come yet");
@@ -142,7 +143,7 @@ impl Crowd<'_> {
         for (number, connections) in plan.shares().enumerate() {
             let (port, cpu) = (servers.port(), self.machine.client_cpu);
             let order = Order { port, protocol, source: source(number as u32), connections, cpu };
-            clients.push(Client::start(self.tools, &order)?);
+            clients.push(CrowdClient::start(self.tools, &order)?);
         }
         for (client, share) in clients.iter().zip(plan.shares()) {
             client.heard(client::OPENED, u64::from(share), WITHIN)?;
@@ -166,7 +167,7 @@ impl Crowd<'_> {
         }
         ensure!(servers.open()? == open, "the servers have lost some of {open:?} connections");
         let most = open.into_iter().max().unwrap_or_default();
-        Ok(Held { took, servers: grown, machine: less, most, again })
+        Ok(CrowdResult { took, servers: grown, machine: less, most, again })
     }
 }
 
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_client_has_an_address_of_its_own() {
+    fn every_client_has_its_own_address() {
         assert_eq!([0, 1, 31].map(source), [2, 3, 33].map(|last| Ipv4Addr::new(127, 0, 0, last)));
     }
 

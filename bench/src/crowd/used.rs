@@ -1,6 +1,6 @@
 //! A connection of the crowd: opened, used once, left alone, and perhaps used again.
 //!
-//! loadgen is not the crowd's client: it holds no connection until it is told to look at it again, and each of these
+//! loadgen is not the crowd's client: it holds no connection until it is made to look at it again, and each of these
 //! takes one request, then lies idle for as long as others take to open.
 
 use std::{

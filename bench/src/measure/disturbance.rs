@@ -2,14 +2,14 @@
 
 /// What a round suffers from at most before it is measured again.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct DisturbanceLimits {
     /// The share (0 to 1) of a measurement's CPU time that the hypervisor may take.
     pub stolen: f64,
     /// Nanoseconds of a cache line's round trip between the two CPUs.
     pub round_trip: f64,
 }
 
-impl Limits {
+impl DisturbanceLimits {
     /// Every round is as good as another.
     pub const NONE: Self = Self { stolen: f64::INFINITY, round_trip: f64::INFINITY };
 }
@@ -28,12 +28,12 @@ impl Disturbance {
         self.round_trip = round_trips.iter().copied().fold(self.round_trip, f64::max);
     }
 
-    pub(super) fn is_within(self, limits: Limits) -> bool {
+    pub(super) fn is_within(self, limits: DisturbanceLimits) -> bool {
         self.stolen <= limits.stolen && self.round_trip <= limits.round_trip
     }
 
     /// How many times what is allowed it was, by the worse of the two; 0 within the limits.
-    fn excess(self, limits: Limits) -> f64 {
+    fn excess(self, limits: DisturbanceLimits) -> f64 {
         if self.is_within(limits) {
             return 0.0;
         }
@@ -43,7 +43,7 @@ impl Disturbance {
 }
 
 /// The `count` rounds that were disturbed least, counted from 1; the earlier ones where it was the same.
-pub(super) fn least(rounds: &[Disturbance], limits: Limits, count: usize) -> Vec<u32> {
+pub(super) fn least(rounds: &[Disturbance], limits: DisturbanceLimits, count: usize) -> Vec<u32> {
     let mut rounds: Vec<_> = (1..).zip(rounds.iter().map(|round| round.excess(limits))).collect();
     rounds.sort_by(|(_, one), (_, other)| one.total_cmp(other));
     rounds.into_iter().take(count).map(|(round, _)| round).collect()
@@ -53,7 +53,7 @@ pub(super) fn least(rounds: &[Disturbance], limits: Limits, count: usize) -> Vec
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { stolen: 0.05, round_trip: 100.0 };
+    const LIMITS: DisturbanceLimits = DisturbanceLimits { stolen: 0.05, round_trip: 100.0 };
 
     fn kept(rounds: &[(f64, f64)], count: usize) -> Vec<u32> {
         let rounds: Vec<_> =
@@ -82,14 +82,14 @@ mod tests {
         let mut far = round;
         far.add(0.0, &[300.0, 50.0]);
         assert!(!far.is_within(LIMITS));
-        assert!(far.is_within(Limits::NONE));
+        assert!(far.is_within(DisturbanceLimits::NONE));
         round.add(0.06, &[50.0, 50.0]);
         assert!(!round.is_within(LIMITS));
     }
 
     #[test]
     fn the_least_disturbed_rounds_are_kept_even_over_the_limit() {
-        let limits = Limits { stolen: 0.0, ..LIMITS };
+        let limits = DisturbanceLimits { stolen: 0.0, ..LIMITS };
         let rounds = [0.3, 0.1, 0.2].map(|stolen| Disturbance { stolen, round_trip: 50.0 });
         assert_eq!(least(&rounds, limits, 2), [2, 3]);
     }

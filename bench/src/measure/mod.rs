@@ -7,7 +7,7 @@ use std::{io::Write, path::Path, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use disturbance::Disturbance;
-pub use disturbance::Limits;
+pub use disturbance::DisturbanceLimits;
 
 use crate::{
     arrivals::ArrivalError,
@@ -41,7 +41,7 @@ pub struct Bench<'a> {
     /// How many rounds.
     pub rounds: u32,
     /// What a round suffers from at most before it is measured again.
-    pub limits: Limits,
+    pub limits: DisturbanceLimits,
     /// Whether to run a little before the first round.
     pub warm_up: bool,
     /// Where raw output goes.
@@ -49,10 +49,10 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Measures a row: what became of each contender, in the row's order.
+    /// Measures a row: what happened to each contender, in the row's order.
     ///
     /// # Errors
-    /// The user interrupted, or the record cannot be written. A contender that fails is no error.
+    /// The user interrupted, or the record cannot be written. A contender that fails is not an error.
     pub fn row(&self, row: &Row) -> Result<Vec<Standing>> {
         if let Some(record) = self.record {
             record.begin(row)?;
@@ -258,9 +258,9 @@ mod tests {
         let tools = Tools::at([(wrk::PROGRAM, wrk)]);
         // Even nothing is too much.
         let limits = [
-            Limits { stolen: -1.0, ..Limits::NONE },
-            Limits { round_trip: -1.0, ..Limits::NONE },
-            Limits { stolen: -1.0, round_trip: -1.0 },
+            DisturbanceLimits { stolen: -1.0, ..DisturbanceLimits::NONE },
+            DisturbanceLimits { round_trip: -1.0, ..DisturbanceLimits::NONE },
+            DisturbanceLimits { stolen: -1.0, round_trip: -1.0 },
         ];
         for limits in limits {
             let standings = measure_with(&row(None), &tools, 2, limits);
@@ -299,10 +299,10 @@ mod tests {
     }
 
     fn measure(row: &Row, tools: &Tools, rounds: u32) -> Vec<Standing> {
-        measure_with(row, tools, rounds, Limits::NONE)
+        measure_with(row, tools, rounds, DisturbanceLimits::NONE)
     }
 
-    fn measure_with(row: &Row, tools: &Tools, rounds: u32, limits: Limits) -> Vec<Standing> {
+    fn measure_with(row: &Row, tools: &Tools, rounds: u32, limits: DisturbanceLimits) -> Vec<Standing> {
         let args = clap::Parser::parse_from(["bench", "client"]);
         let machine = Machine::here(&args).unwrap();
         let dir = tempfile::tempdir().unwrap();

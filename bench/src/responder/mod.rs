@@ -1,7 +1,7 @@
 //! A bare responder: the same 1 KiB reply to whatever is a request, in HTTP/1.1 and h2c on one port.
 //!
 //! It is the server under the client rows. It decodes nothing and allocates nothing per request, so that a
-//! client meets its own limit first. It is no server for anything else.
+//! client meets its own limit first. It is not a server for anything else.
 
 mod connection;
 mod h2c;
@@ -40,7 +40,7 @@ const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 /// Most events taken in one turn.
 const MAX_EVENTS: usize = 256;
 
-/// A responder on a thread of its own, stopped when dropped.
+/// A responder on its own thread, stopped when dropped.
 #[derive(Debug)]
 pub struct Responder {
     port: u16,

@@ -13,7 +13,7 @@ const MAX_NOTED: usize = 4_000_000;
 /// Arrivals that there is room for before memory has to be moved: the row's, and more.
 const ROOM: usize = 200_000;
 
-/// Arrivals that nobody has taken yet.
+/// Arrivals that nothing has taken yet.
 #[derive(Clone, Debug)]
 pub(super) struct Noted(Arc<Mutex<Vec<u64>>>);
 

@@ -1,4 +1,4 @@
-//! The comparisons: what is measured, under which load, against whom, and what is aimed at.
+//! The comparisons: what is measured, under which load, against which peers, and what the goal is.
 //!
 //! A row's first contender is ours; every other one is compared with it.
 

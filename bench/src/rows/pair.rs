@@ -1,4 +1,4 @@
-//! A client and a server together, a core each: how many requests per second, and what it costs both to prove what becomes of
+//! A client and a server together, a core each: how many requests per second, and what it costs both to prove what happens to
 //! each request.
 
 use super::{Body, Load, Metric, Row, Server, contender, h2c, http1, row};

@@ -13,7 +13,7 @@ pub(super) const EVERY: Duration = Duration::from_millis(100);
 
 /// A run being watched.
 #[derive(Debug)]
-pub(super) struct Watching {
+pub(super) struct AbortWatch {
     stop: SyncSender<()>,
     thread: Option<JoinHandle<Option<Crossed>>>,
 }
@@ -28,7 +28,7 @@ pub(super) struct Crossed {
 }
 
 /// Watches runs that are observed, each by itself; what ends one ends all that go on together with it.
-pub(super) fn watch(thresholds: Vec<Threshold>, runs: Vec<Handle>) -> std::io::Result<Watching> {
+pub(super) fn watch(thresholds: Vec<Threshold>, runs: Vec<Handle>) -> std::io::Result<AbortWatch> {
     let (stop, stopped) = mpsc::sync_channel(1);
     let look = move || {
         while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
@@ -44,10 +44,10 @@ pub(super) fn watch(thresholds: Vec<Threshold>, runs: Vec<Handle>) -> std::io::R
         None
     };
     let thread = thread::Builder::new().name("loadgen-abort".to_owned()).spawn(look)?;
-    Ok(Watching { stop, thread: Some(thread) })
+    Ok(AbortWatch { stop, thread: Some(thread) })
 }
 
-impl Watching {
+impl AbortWatch {
     /// The runs are over. The threshold that was crossed before that, if one was.
     pub(super) fn end(self) -> Option<Crossed> {
         // The thread may be gone already.

@@ -61,7 +61,7 @@ pub(super) enum Page {
     /// A report as of any run.
     Usual,
     /// One in heyyall's form.
-    Heyyall(Vec<heyyall::Endpoint>),
+    Heyyall(Vec<heyyall::HeyyallEndpoint>),
 }
 
 impl Adapter {
@@ -181,7 +181,7 @@ pub(super) fn id_header<'a>(mut fields: impl Iterator<Item = &'a String>) -> &'s
     }
 }
 
-/// An error about one of the plan's options, told of what was given instead: each has the option's name and what it is there.
+/// An error about one of the plan's options, in terms of what was given instead: each has the option's name and what it is there.
 pub(super) fn told_as(PlanError(refusal): PlanError, names: &[(&str, &Accepted)]) -> PlanError {
     let subject = refusal.to_string();
     let option = match refusal.flag() {

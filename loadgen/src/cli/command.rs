@@ -10,7 +10,7 @@ use super::{
     adapters::{Adapted, Page},
     args::Args,
     compare,
-    conclude::{Ended, View, conclude},
+    conclude::{EndedRun, View, conclude},
     during,
     exit::{self, Exit},
     find_max,
@@ -22,7 +22,7 @@ use super::{
     planned::Planned,
     print,
     progress::{self, Progress, note},
-    rounds::{self, Round, Rounds},
+    rounds::{self, EndedRounds, RepeatableRun},
     wait::{self, Waited},
 };
 use crate::{
@@ -220,10 +220,10 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
     let Some(rounds) = rounds::carry_out(run, again, &interrupts, &output)? else {
         return Ok(Exit::Interrupted);
     };
-    let Rounds { ended: rounds, mut cut_short } = rounds;
+    let EndedRounds { ended: rounds, mut cut_short } = rounds;
     let ended: Vec<_> = rounds
         .iter()
-        .map(|OfRound { summary }| Ended {
+        .map(|RoundResult { summary }| EndedRun {
             summary,
             thresholds: &[],
             has_lost: output.zero_loss && exit::has_lost(summary),
@@ -234,7 +234,7 @@ fn run(adapted: Adapted, other_end: OtherEnd, out: &mut dyn Write) -> anyhow::Re
         files.write(reports, || page.write(reports, &output, out))
     })?;
     let has_failed =
-        |round: &OfRound| round.summary.happened.as_deref().is_some_and(|one| one.code != Some(0));
+        |round: &RoundResult| round.summary.happened.as_deref().is_some_and(|one| one.code != Some(0));
     if rounds.iter().any(has_failed) {
         cut_short = cut_short.min(Exit::Failed);
     }
@@ -267,29 +267,29 @@ pub(super) fn with_words(mut summary: Summary, output: &Output, own: &[Threshold
     summary
 }
 
-impl Round for Run {
-    type Ended = OfRound;
+impl RepeatableRun for Run {
+    type Ended = RoundResult;
 
     fn handle(&self) -> Handle {
         Self::handle(self)
     }
 
-    fn carry_out(self, output: &Output) -> anyhow::Result<OfRound> {
+    fn carry_out(self, output: &Output) -> anyhow::Result<RoundResult> {
         carry_out_round(self, output)
     }
 
-    fn was_interrupted(ended: &OfRound) -> bool {
+    fn was_interrupted(ended: &RoundResult) -> bool {
         ended.summary.interrupted
     }
 }
 
 /// What came of one round.
-pub(super) struct OfRound {
+pub(super) struct RoundResult {
     pub(super) summary: Summary,
 }
 
 /// Runs, with progress, to the end.
-pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<OfRound> {
+pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<RoundResult> {
     let progress = output.progress.then(|| Progress::of(run.plan().load()));
     let running = run.start()?;
     running.notes().for_each(|line| note(&line));
@@ -307,7 +307,7 @@ pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<OfRou
         watching.end();
     }
     let during = during.transpose().context("can't start a thread")?;
-    let aborted = aborting.and_then(abort::Watching::end);
+    let aborted = aborting.and_then(abort::AbortWatch::end);
     let mut summary = with_words(summary?, output, &[]);
     if let Some(during) = during {
         during.end(&mut summary);
@@ -317,7 +317,7 @@ pub(super) fn carry_out_round(run: Run, output: &Output) -> anyhow::Result<OfRou
         note(&format!("stopped early: {by} (--abort-on)"));
         summary.aborted_by = Some(by);
     }
-    Ok(OfRound { summary })
+    Ok(RoundResult { summary })
 }
 
 /// Says once that secrets of sessions can't be logged, if TLS is spoken and they were to be.

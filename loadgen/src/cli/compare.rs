@@ -1,4 +1,4 @@
-//! `compare`: a look at each contender, their knees where they are wanted, blocks of rounds, and what they tell.
+//! `compare`: a look at each contender, their knees where they are wanted, blocks of rounds, and what they show.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ use super::{
     compare_args::{Compare, Contender},
     compare_knee as knee,
     compare_look::{self as look, Look},
-    compare_rounds::{Ended, Rounds},
+    compare_rounds::{BlockRunner, BlocksEnd},
     exit::Exit,
     formats::{Format, shown},
     interrupt,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     compare::{Blocks, CURVE, Knee, alike, rate_for_all},
     plan::{OtherEnd, Plan, PlanError},
-    report::compare::{Comparison, Point, Side},
+    report::compare::{Comparison, MeasuredContender, Point},
     run::Run,
     verdict::Judgement,
 };
@@ -57,11 +57,11 @@ pub(super) fn carry_out(args: &Args, wanted: &Compare, out: &mut dyn Write) -> a
     }
     let mut found = Comparison::new(seed, blocks, contenders.iter().map(Contender::side).collect());
     found.bounds.clone_from(&wanted.bounds);
-    let rounds = Rounds { output: &output, interrupts: &interrupts };
+    let rounds = BlockRunner { output: &output, interrupts: &interrupts };
     let comparing = Comparing { wanted, rate: args.rate, rounds, contenders: &contenders, steps: &steps };
     let exit = match comparing.carry_out(&mut found) {
-        Ok(Ended::Whole) => whole(&found),
-        Ok(Ended::Interrupted) => Exit::Interrupted,
+        Ok(BlocksEnd::Whole) => whole(&found),
+        Ok(BlocksEnd::Interrupted) => Exit::Interrupted,
         Err(error) if found.blocks.is_empty() => return Err(error),
         // What was measured before is not lost.
         Err(error) => {
@@ -100,7 +100,7 @@ struct Comparing<'a> {
     wanted: &'a Compare,
     /// The rate that was asked for.
     rate: Option<f64>,
-    rounds: Rounds<'a>,
+    rounds: BlockRunner<'a>,
     /// Who is compared.
     contenders: &'a [Contender],
     /// The same, with plans for steps of a search.
@@ -109,12 +109,12 @@ struct Comparing<'a> {
 
 impl Comparing<'_> {
     /// Carries it out, and puts into `found` what was measured.
-    fn carry_out(&self, found: &mut Comparison) -> anyhow::Result<Ended> {
-        if self.look(found)? == Ended::Interrupted {
-            return Ok(Ended::Interrupted);
+    fn carry_out(&self, found: &mut Comparison) -> anyhow::Result<BlocksEnd> {
+        if self.look(found)? == BlocksEnd::Interrupted {
+            return Ok(BlocksEnd::Interrupted);
         }
-        if (self.rate.is_none() || self.wanted.curve) && self.search(found)? == Ended::Interrupted {
-            return Ok(Ended::Interrupted);
+        if (self.rate.is_none() || self.wanted.curve) && self.search(found)? == BlocksEnd::Interrupted {
+            return Ok(BlocksEnd::Interrupted);
         }
         let knees: Vec<Knee> = found.sides.iter().filter_map(|side| side.knee).collect();
         let load = self.contenders[0].plan.load();
@@ -123,9 +123,9 @@ impl Comparing<'_> {
         let rates = vec![found.rate; self.contenders.len()];
         let mut blocks = Blocks::new(self.contenders.len(), found.blocks_wanted, found.seed);
         if self.rounds.blocks(self.contenders, &rates, &mut blocks, &mut found.blocks, "")?
-            == Ended::Interrupted
+            == BlocksEnd::Interrupted
         {
-            return Ok(Ended::Interrupted);
+            return Ok(BlocksEnd::Interrupted);
         }
         if let Some(fault) = found.unlike_while_measured() {
             found.faults.push(fault.clone());
@@ -134,11 +134,11 @@ impl Comparing<'_> {
                 "the contenders did not do the same: {fault} (--force compares them all the same)"
             );
         }
-        if self.wanted.curve { self.curve(found, &knees) } else { Ok(Ended::Whole) }
+        if self.wanted.curve { self.curve(found, &knees) } else { Ok(BlocksEnd::Whole) }
     }
 
     /// Looks at each, and refuses those that do not do the same.
-    fn look(&self, found: &mut Comparison) -> anyhow::Result<Ended> {
+    fn look(&self, found: &mut Comparison) -> anyhow::Result<BlocksEnd> {
         let mut facts = Vec::new();
         for contender in self.contenders {
             if self.rounds.output.progress {
@@ -146,7 +146,7 @@ impl Comparing<'_> {
             }
             match look::at(contender, self.rounds.interrupts)? {
                 Look::Facts(of_one) => facts.push(of_one),
-                Look::Interrupted => return Ok(Ended::Interrupted),
+                Look::Interrupted => return Ok(BlocksEnd::Interrupted),
             }
         }
         (found.faults, found.unknown) = (alike::faults(&facts), alike::unknown(&facts));
@@ -154,22 +154,22 @@ impl Comparing<'_> {
             let faults = found.faults.join("; ");
             anyhow::bail!("the contenders do not do the same: {faults} (--force compares them all the same)");
         }
-        Ok(Ended::Whole)
+        Ok(BlocksEnd::Whole)
     }
 
     /// Searches the knee of each.
-    fn search(&self, found: &mut Comparison) -> anyhow::Result<Ended> {
+    fn search(&self, found: &mut Comparison) -> anyhow::Result<BlocksEnd> {
         for (index, step) in self.steps.iter().enumerate() {
             match knee::of(&self.rounds, step, self.wanted.max_knee)? {
                 Some(knee) => found.sides[index].knee = Some(knee),
-                None => return Ok(Ended::Interrupted),
+                None => return Ok(BlocksEnd::Interrupted),
             }
         }
-        Ok(Ended::Whole)
+        Ok(BlocksEnd::Whole)
     }
 
     /// Measures each at parts of its own knee.
-    fn curve(&self, found: &mut Comparison, knees: &[Knee]) -> anyhow::Result<Ended> {
+    fn curve(&self, found: &mut Comparison, knees: &[Knee]) -> anyhow::Result<BlocksEnd> {
         for (part, nth) in CURVE.into_iter().zip(1..) {
             let rates: Vec<f64> = knees.iter().map(|knee| knee.rate * part).collect();
             let seed = found.seed.wrapping_add(nth);
@@ -178,16 +178,16 @@ impl Comparing<'_> {
             let mut measured = Vec::new();
             let ended = self.rounds.blocks(self.contenders, &rates, &mut blocks, &mut measured, &about);
             found.curve.push(Point { part, rates, blocks: measured });
-            if ended? == Ended::Interrupted {
-                return Ok(Ended::Interrupted);
+            if ended? == BlocksEnd::Interrupted {
+                return Ok(BlocksEnd::Interrupted);
             }
         }
-        Ok(Ended::Whole)
+        Ok(BlocksEnd::Whole)
     }
 }
 
 impl Contender {
-    fn side(&self) -> Side {
-        Side::new(&self.name, &self.plan.target().to_string())
+    fn side(&self) -> MeasuredContender {
+        MeasuredContender::new(&self.name, &self.plan.target().to_string())
     }
 }

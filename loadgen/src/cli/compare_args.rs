@@ -31,7 +31,7 @@ const COMPARISON: &str = "Comparison";
 const EXAMPLE: &str =
     "loadgen compare direct=http://localhost:8080/bin/1K nginx=http://localhost:8081/bin/1K";
 
-/// A median needs so many requests in a round.
+/// A median needs this number of requests in a round.
 const MIN_REQUESTS: f64 = 20.0;
 
 /// How long each contender is measured in a block, unless something else is said.
@@ -200,7 +200,7 @@ fn cgroup(text: &str) -> Result<(String, CpuOf), &'static str> {
 /// The command, with its own options first.
 pub(super) fn command() -> Command {
     let is_refused = |arg: &Arg| REFUSED.iter().any(|(name, ..)| arg.get_id() == *name);
-    // They are known, so that what is there instead can be said. The target is no word of its own here.
+    // They are known, so that what is there instead can be said. The target is not a separate word here.
     let of_runs = Args::command();
     let of_runs = of_runs.get_arguments().map(|arg| match is_refused(arg) {
         true if arg.get_id() == "target" => arg.clone().long("target").hide(true),
@@ -295,10 +295,7 @@ impl Compare {
                 return refused(wrong, accepted);
             };
             if all.iter().any(|contender| contender.name == name) {
-                return refused(
-                    format!("two contenders named '{name}'"),
-                    "a name of its own for each contender",
-                );
+                return refused(format!("two contenders named '{name}'"), "a unique name for each contender");
             }
             let cpu = self.cpu_of(name)?;
             all.push(Contender { name: name.to_owned(), plan: plan(args, url, seed, low)?, cpu });
@@ -326,7 +323,7 @@ impl Compare {
         }
     }
 
-    /// How many blocks there are of so many contenders.
+    /// How many blocks there are of this number of contenders.
     pub(super) fn blocks(&self, contenders: usize) -> Result<usize, PlanError> {
         let needed = blocks_needed(contenders);
         match self.blocks {

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use super::{compare_args::Contender, compare_rounds::Rounds, progress::note};
+use super::{compare_args::Contender, compare_rounds::BlockRunner, progress::note};
 use crate::{
     compare::{Knee, rules::MAX_BUSY},
     numbers::decimal,
     report::find_max,
-    search::{Bounds, End, Evidence, Next, Search},
+    search::{Bounds, Evidence, NextStep, Search, SearchEnd},
     verdict::{Slo, Time},
 };
 
@@ -29,7 +29,7 @@ const PRECISION: f64 = 0.1;
 ///
 /// # Errors
 /// It has none: not even the low rate is held, or a step could not run.
-pub(super) fn of(rounds: &Rounds<'_>, contender: &Contender, max: f64) -> anyhow::Result<Option<Knee>> {
+pub(super) fn of(rounds: &BlockRunner<'_>, contender: &Contender, max: f64) -> anyhow::Result<Option<Knee>> {
     let name = &contender.name;
     let Some((first, _, _)) = rounds.round(contender, LOW)? else { return Ok(None) };
     let p99 = first.percentile(0.99).map(|percentile| match percentile.time {
@@ -45,8 +45,8 @@ pub(super) fn of(rounds: &Rounds<'_>, contender: &Contender, max: f64) -> anyhow
     let mut search = Search::new(bounds);
     loop {
         let rate = match search.next() {
-            Next::Step(rate) => rate,
-            Next::End(end) => return end_of(name, end).map(Some),
+            NextStep::Step(rate) => rate,
+            NextStep::End(end) => return end_of(name, end).map(Some),
         };
         let Some((summary, conditions, _)) = rounds.round_that_may_fail(contender, rate)? else {
             return Ok(None);
@@ -67,15 +67,15 @@ fn bounds_of(p99: f64) -> Option<Slo> {
     format!("p(99)<{}us && error_rate<0.1%", (p99 * GROWTH / 1e3).ceil().max(1.0)).parse().ok()
 }
 
-fn end_of(name: &str, end: End) -> anyhow::Result<Knee> {
+fn end_of(name: &str, end: SearchEnd) -> anyhow::Result<Knee> {
     let knee = |rate, is_lower_bound| Ok(Knee { rate, is_lower_bound });
     match end {
-        End::Found { held, .. } => knee(held, false),
-        End::MaxHeld { held } | End::Limited { held: Some(held), .. } => knee(held, true),
-        End::NotHeld { broken } => {
+        SearchEnd::Found { held, .. } => knee(held, false),
+        SearchEnd::MaxHeld { held } | SearchEnd::Limited { held: Some(held), .. } => knee(held, true),
+        SearchEnd::NotHeld { broken } => {
             anyhow::bail!("{name} does not hold {} requests/s: give a lower --rate", decimal(broken))
         }
-        End::Limited { held: None, at } => {
+        SearchEnd::Limited { held: None, at } => {
             anyhow::bail!("loadgen is the limit at {} requests/s to {name}: give a lower --rate", decimal(at))
         }
     }
@@ -97,13 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn a_contender_without_a_knee_is_told_with_what_helps() {
+    fn a_contender_without_a_knee_is_reported_with_what_helps() {
         let knee = |rate, is_lower_bound| Some(Knee { rate, is_lower_bound });
         let end = |end| end_of("nginx", end).ok();
-        assert_eq!(end(End::Found { held: 900.0, broken: 950.0 }), knee(900.0, false));
-        assert_eq!(end(End::MaxHeld { held: 1000.0 }), knee(1000.0, true));
-        assert_eq!(end(End::Limited { held: Some(800.0), at: 1600.0 }), knee(800.0, true));
-        for end in [End::NotHeld { broken: 500.0 }, End::Limited { held: None, at: 500.0 }] {
+        assert_eq!(end(SearchEnd::Found { held: 900.0, broken: 950.0 }), knee(900.0, false));
+        assert_eq!(end(SearchEnd::MaxHeld { held: 1000.0 }), knee(1000.0, true));
+        assert_eq!(end(SearchEnd::Limited { held: Some(800.0), at: 1600.0 }), knee(800.0, true));
+        for end in [SearchEnd::NotHeld { broken: 500.0 }, SearchEnd::Limited { held: None, at: 500.0 }] {
             let said = end_of("nginx", end).unwrap_err().to_string();
             assert!(said.contains("nginx") && said.ends_with(": give a lower --rate"), "{said}");
         }

@@ -64,7 +64,7 @@ pub(super) fn at(contender: &Contender, interrupts: &Interrupts) -> anyhow::Resu
         statuses: exchanges.iter().filter_map(|exchange| exchange.status).collect(),
         lengths: exchanges.iter().map(|exchange| exchange.length).collect(),
         encodings: exchanges.iter().flat_map(|exchange| fields(exchange, "content-encoding")).collect(),
-        // The echo of a message of its own number comes from no cache, and the handshake's fields are those of all messages.
+        // The echo of a message with its own number comes from no cache, and the handshake's fields are those of all messages.
         cached: if contender.plan.message().is_some() { Some(false) } else { are_cached(&exchanges) },
         closes: contender.plan.lifetime().requests.is_some(),
         per_connection: exchanges.len() as f64 / seen.records.connections.opened.max(1) as f64,

@@ -21,14 +21,14 @@ use crate::{
     numbers::decimal,
     report::compare::Block,
     summary::Summary,
-    verdict::{Limit, Outcome},
+    verdict::{Limit, RunOutcome},
 };
 
 /// The pause between two rounds, for what the last one has left behind.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is run, and how.
-pub(super) struct Rounds<'a> {
+pub(super) struct BlockRunner<'a> {
     pub(super) output: &'a Output,
     pub(super) interrupts: &'a Interrupts,
 }
@@ -38,14 +38,14 @@ pub(super) type Measured = (Summary, Conditions, Option<f64>);
 
 /// How a run of blocks has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum BlocksEnd {
     /// There are enough blocks, or too many were discarded.
     Whole,
     /// The user does not want to go on.
     Interrupted,
 }
 
-impl Rounds<'_> {
+impl BlockRunner<'_> {
     /// Measures blocks of contenders at these rates until there are enough; `about` is said of each in progress.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl Rounds<'_> {
         blocks: &mut Blocks,
         measured: &mut Vec<Block>,
         about: &str,
-    ) -> anyhow::Result<Ended> {
+    ) -> anyhow::Result<BlocksEnd> {
         while let Some(order) = blocks.next_order() {
             let number = blocks.kept() + 1;
             let mut block = Block::new(order);
@@ -68,7 +68,7 @@ impl Rounds<'_> {
                 let contender = Contender { plan, ..contenders[index].clone() };
                 let before = round_trip();
                 let Some((summary, conditions, cpu)) = self.round(&contender, rates[index])? else {
-                    return Ok(Ended::Interrupted);
+                    return Ok(BlocksEnd::Interrupted);
                 };
                 block.add(index, &summary, cpu);
                 let trips = before.into_iter().chain(round_trip()).reduce(RoundTrips::and);
@@ -84,7 +84,7 @@ impl Rounds<'_> {
             }
             measured.push(block);
         }
-        Ok(Ended::Whole)
+        Ok(BlocksEnd::Whole)
     }
 
     /// Runs one contender at a rate; none if it was interrupted.
@@ -94,7 +94,7 @@ impl Rounds<'_> {
     pub(super) fn round(&self, contender: &Contender, rate: f64) -> anyhow::Result<Option<Measured>> {
         let measured = self.round_that_may_fail(contender, rate)?;
         if let Some((summary, ..)) =
-            measured.as_ref().filter(|(summary, ..)| summary.outcome() == Outcome::Failed)
+            measured.as_ref().filter(|(summary, ..)| summary.outcome() == RunOutcome::Failed)
         {
             let [why, limit] = summary.verdict();
             let (name, target) = (&contender.name, contender.plan.target());
@@ -148,7 +148,7 @@ impl Rounds<'_> {
         if summary.interrupted {
             return Ok(None);
         }
-        // Those of the warm-up cost as well.
+        // Those of the warm-up also cost.
         let warmup = summary.records.warmup.unwrap_or_default();
         let replies = (summary.records.counts.completed() + warmup.completed()) as f64;
         let cpu = before.zip(after).map(|(before, after)| (after - before).max(0.0) / replies.max(1.0));
@@ -158,9 +158,9 @@ impl Rounds<'_> {
     }
 }
 
-/// How long a cache line takes now from one CPU to another and back; none where there is one CPU, or it can't be told.
+/// How long a cache line takes now from one CPU to another and back; none where there is one CPU, or it can't be known.
 fn round_trip() -> Option<RoundTrips> {
-    /// So many take a millisecond or a few.
+    /// This number of batches takes a millisecond or a few.
     const BATCHES: u64 = 10;
     let [one, other, ..] = runtime::affinity::allowed()[..] else { return None };
     let nanos = runtime::round_trip::between(one, other, BATCHES).ok()??;

@@ -11,7 +11,7 @@ use crate::{
 
 /// One round or load that is over.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ended<'a> {
+pub(super) struct EndedRun<'a> {
     /// What came of it.
     pub(super) summary: &'a Summary,
     /// Whether something has happened to a request of which nothing was to happen to any.
@@ -31,13 +31,13 @@ pub(super) struct View {
 
 /// Judges each round, has their reports written, and gives the exit code of the worst one.
 pub(super) fn conclude(
-    rounds: &[Ended<'_>],
+    rounds: &[EndedRun<'_>],
     thresholds: &[Threshold],
     fail_on: &[FailOn],
     View { detail, normalization }: View,
     write: impl FnOnce(&[Report<'_>]) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
-    let judge = |round: &Ended<'_>| {
+    let judge = |round: &EndedRun<'_>| {
         thresholds.iter().chain(round.thresholds).map(|bound| bound.judge(round.summary)).collect()
     };
     let judged: Vec<Vec<Judged>> = rounds.iter().map(judge).collect();

@@ -37,7 +37,7 @@ pub(super) struct During {
 
 /// A command that is run on a thread of its own.
 #[derive(Debug)]
-pub(super) struct Watching {
+pub(super) struct WatchedCommand {
     around: Duration,
     run: Handle,
     /// Whether no more requests become due although the run was not stopped.
@@ -47,12 +47,12 @@ pub(super) struct Watching {
 
 impl During {
     /// Waits, runs the command, waits again, and ends the run.
-    pub(super) fn watch(self, run: Handle) -> io::Result<Watching> {
+    pub(super) fn watch(self, run: Handle) -> io::Result<WatchedCommand> {
         let thread = thread::Builder::new().name("loadgen-during".to_owned());
         let (around, load_ended) = (self.around, Arc::new(AtomicBool::new(false)));
         let (handle, has_ended) = (run.clone(), Arc::clone(&load_ended));
         let thread = thread.spawn(move || self.carry_out(&handle, &has_ended))?;
-        Ok(Watching { around, run, load_ended, thread })
+        Ok(WatchedCommand { around, run, load_ended, thread })
     }
 
     fn carry_out(&self, run: &Handle, load_ended: &AtomicBool) -> io::Result<Happened> {
@@ -85,7 +85,7 @@ impl During {
         note(&format!("running: {}", self.command));
         let mut command = Command::new("sh");
         command.arg("-c").arg(&self.command).stdin(Stdio::null()).stdout(io::stderr());
-        let mut child = Group::spawn(command)?;
+        let mut child = ProcessGroup::spawn(command)?;
         let mut is_asked = false;
         let status = loop {
             match (child.try_wait()?, run.phase()) {
@@ -137,9 +137,9 @@ impl During {
 
 /// The command with all that it has started.
 #[derive(Debug)]
-struct Group(Child);
+struct ProcessGroup(Child);
 
-impl Group {
+impl ProcessGroup {
     fn spawn(mut command: Command) -> io::Result<Self> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -177,7 +177,7 @@ impl Group {
 /// Whether requests succeed again, by how many have failed until then.
 #[derive(Debug)]
 struct Recovery {
-    /// Without a failure for so long, they do.
+    /// Without a failure for this time, they do.
     around: Duration,
     /// How many had failed when it was looked last, and since when it is that many.
     failed: u64,
@@ -197,7 +197,7 @@ impl Recovery {
     }
 }
 
-impl Watching {
+impl WatchedCommand {
     /// That the command is waited for, and how long it has run; none if it has ended.
     fn waits(&self) -> Option<String> {
         let [began, ended] = self.run.marks();

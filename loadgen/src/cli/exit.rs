@@ -5,7 +5,7 @@ use std::{process::ExitCode, str::FromStr};
 use crate::{
     recorder::{Phases, Sockets},
     summary::Summary,
-    verdict::{Judged, Judgement, Outcome},
+    verdict::{Judged, Judgement, RunOutcome},
     verify::Verification,
 };
 
@@ -67,7 +67,7 @@ pub enum FailOn {
     Lost,
     /// A message came back other than it was sent.
     Wrong,
-    /// A message came on a WebSocket that is no echo.
+    /// A message came on a WebSocket that is not an echo.
     Unsolicited,
     /// Anything happened to a request of a verified run, or can't be ruled out.
     Hurt,
@@ -154,7 +154,7 @@ pub(super) fn of_run(summary: &Summary, judged: &[Judged], fail_on: &[FailOn]) -
     let is_time_open = judged.iter().any(|judged| judged.is_time && judged.judgement == Judgement::NotJudged);
     if summary.interrupted && !aborted {
         Exit::Interrupted
-    } else if summary.outcome() == Outcome::Failed && !(aborted && is_unbegun(summary)) {
+    } else if summary.outcome() == RunOutcome::Failed && !(aborted && is_unbegun(summary)) {
         Exit::Failed
     } else if aborted || is_any(Judgement::Failed) {
         Exit::Crossed
@@ -190,13 +190,14 @@ mod tests {
     use super::*;
     use crate::{
         plan::accepted::ALL,
-        planted::{End, Planted, run},
+        planted::{Planted, PlantedEnd, run},
     };
 
     #[test]
     fn one_exchange_ends_by_what_it_is_to_fail_on() {
-        let exchange =
-            |end: End| run("-r 1 -n 1 a:1", move |_, _| Planted { end: end.clone(), ..Planted::default() });
+        let exchange = |end: PlantedEnd| {
+            run("-r 1 -n 1 a:1", move |_, _| Planted { end: end.clone(), ..Planted::default() })
+        };
         for (status, names, exit) in [
             (200, "5xx,4xx,3xx,unmet", Exit::Done),
             (302, "5xx,4xx", Exit::Done),
@@ -208,13 +209,13 @@ mod tests {
             (503, "4xx", Exit::Done),
         ] {
             let fail_on: Vec<FailOn> = names.split(',').map(|name| name.parse().unwrap()).collect();
-            let summary = exchange(End::Status(status));
+            let summary = exchange(PlantedEnd::Status(status));
             assert_eq!(of_exchange(&summary, &[]), Exit::Done, "{status}");
             assert_eq!(of_exchange(&summary, &fail_on), exit, "{status} {names}");
             let interrupted = Summary { interrupted: true, ..summary };
             assert_eq!(of_exchange(&interrupted, &fail_on), Exit::Interrupted);
         }
-        assert_eq!(of_exchange(&exchange(End::TimedOut), &[]), Exit::Failed);
+        assert_eq!(of_exchange(&exchange(PlantedEnd::TimedOut), &[]), Exit::Failed);
     }
 
     #[test]

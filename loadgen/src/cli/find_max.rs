@@ -1,4 +1,4 @@
-//! `find-max`: step after step, each a run of its own, until the search has ended.
+//! `find-max`: step after step, each its own run, until the search has ended.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -9,7 +9,7 @@ use super::{
     args::Args,
     command::{carry_out_round, prepared, within_files},
     exit::Exit,
-    find_max_args::FindMax,
+    find_max_args::FindMaxArgs,
     formats::{Format, shown},
     interrupt::{self, Interrupts},
     output::Output,
@@ -20,12 +20,12 @@ use crate::{
     plan::{OtherEnd, Plan, PlanError},
     report::find_max,
     run::Run,
-    search::{End, Next, Search},
-    verdict::{Outcome, Step},
+    search::{NextStep, Search, SearchEnd},
+    verdict::{RunOutcome, Step},
 };
 
 /// Searches, and writes what was found.
-pub(super) fn carry_out(args: &Args, wanted: &FindMax, out: &mut dyn Write) -> anyhow::Result<Exit> {
+pub(super) fn carry_out(args: &Args, wanted: &FindMaxArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let bounds = wanted.bounds(args)?;
     let plan = wanted.plan(args)?;
     let output = Output::from(args);
@@ -47,7 +47,7 @@ pub(super) fn carry_out(args: &Args, wanted: &FindMax, out: &mut dyn Write) -> a
     let search = Search::new(bounds);
     let mut steps = Steps { plan, wanted, output, of_runs, interrupts, search, all: Vec::new() };
     let ended = steps.take()?;
-    let found = find_max::FindMax {
+    let found = find_max::SearchReport {
         slo: &wanted.slo,
         steps: &steps.all,
         held: steps.search.held(),
@@ -65,7 +65,7 @@ pub(super) fn carry_out(args: &Args, wanted: &FindMax, out: &mut dyn Write) -> a
 struct Steps<'a> {
     /// Of the first one.
     plan: Plan,
-    wanted: &'a FindMax,
+    wanted: &'a FindMaxArgs,
     output: Output,
     /// The same for the run of a step.
     of_runs: Output,
@@ -77,11 +77,11 @@ struct Steps<'a> {
 
 impl Steps<'_> {
     /// Takes one after the other. How the search has ended, or the exit code of one that was cut short.
-    fn take(&mut self) -> anyhow::Result<Result<End, Exit>> {
+    fn take(&mut self) -> anyhow::Result<Result<SearchEnd, Exit>> {
         loop {
             let rate = match self.search.next() {
-                Next::Step(rate) => rate,
-                Next::End(end) => return Ok(Ok(end)),
+                NextStep::Step(rate) => rate,
+                NextStep::End(end) => return Ok(Ok(end)),
             };
             let run = prepared(&self.plan.at_rate(rate), &self.of_runs);
             if !self.interrupts.follow(run.handle()) || self.is_interrupted_cooling_down(&run) {
@@ -116,11 +116,15 @@ impl Steps<'_> {
 }
 
 /// How a search ends the program, whose last step this was.
-fn exit_of(end: End, last: Option<&Step>) -> Exit {
+fn exit_of(end: SearchEnd, last: Option<&Step>) -> Exit {
     match end {
-        End::Found { .. } | End::MaxHeld { .. } | End::Limited { held: Some(_), .. } => Exit::Done,
-        End::NotHeld { .. } if last.is_some_and(|step| step.outcome == Outcome::Failed) => Exit::Failed,
-        End::NotHeld { .. } => Exit::Crossed,
-        End::Limited { held: None, .. } => Exit::NotJudged,
+        SearchEnd::Found { .. } | SearchEnd::MaxHeld { .. } | SearchEnd::Limited { held: Some(_), .. } => {
+            Exit::Done
+        }
+        SearchEnd::NotHeld { .. } if last.is_some_and(|step| step.outcome == RunOutcome::Failed) => {
+            Exit::Failed
+        }
+        SearchEnd::NotHeld { .. } => Exit::Crossed,
+        SearchEnd::Limited { held: None, .. } => Exit::NotJudged,
     }
 }

@@ -99,7 +99,7 @@ const MIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Options of `find-max` that a run does not have.
 #[derive(Clone, Debug, clap::Args)]
-pub struct FindMax {
+pub struct FindMaxArgs {
     /// What has to hold, like 'p(99)<20ms && error_rate<0.1%'
     ///
     /// Bounds with && between, each as of --threshold without find-max: an upper bound on response.p(99) (or p(99)), service.p(50),
@@ -162,7 +162,7 @@ pub(super) fn command() -> Command {
         false => arg.clone(),
     });
     let command = Command::new(COMMAND).bin_name(COMMAND);
-    FindMax::augment_args(command.version(env!("CARGO_PKG_VERSION")))
+    FindMaxArgs::augment_args(command.version(env!("CARGO_PKG_VERSION")))
         .args(of_runs)
         .mut_arg("output", |arg| arg.help("Format of the result: text or json").long_help(
             "Format of the result: text or json\n\ntext is for people; json is for programs, see `find-max.schema.json`.",
@@ -209,7 +209,7 @@ pub(super) fn check_given(given: &BTreeSet<String>) -> Result<(), Refusal> {
     }
 }
 
-impl FindMax {
+impl FindMaxArgs {
     /// Where rates are searched.
     pub(super) fn bounds(&self, args: &Args) -> Result<Bounds, PlanError> {
         let named = |PlanError(refusal): PlanError| PlanError(refusal.naming(&args.variables));

@@ -80,11 +80,11 @@ pub(super) fn printed(format: Format, reports: &[ReportFile]) -> Format {
 /// Files that reports are written to, open already. What they held stays until there is a report, and one that was not there before
 /// is gone again if there is none.
 #[derive(Debug)]
-pub(super) struct ReportFiles<F = Format>(Vec<Opened<F>>);
+pub(super) struct ReportFiles<F = Format>(Vec<OpenedReport<F>>);
 
 /// A file that was opened for a report, whose format is one of those that such a report has.
 #[derive(Debug)]
-struct Opened<F> {
+struct OpenedReport<F> {
     path: PathBuf,
     format: F,
     file: File,
@@ -121,7 +121,7 @@ impl<F: Copy> ReportFiles<F> {
         let mut all = Vec::new();
         for (path, format) in wanted {
             let (file, is_empty) = files::to_write(path).with_context(|| cannot_write(path))?;
-            all.push(Opened { path: path.to_owned(), format, file, is_empty });
+            all.push(OpenedReport { path: path.to_owned(), format, file, is_empty });
         }
         Ok(Self(all))
     }
@@ -133,7 +133,7 @@ impl<F: Copy> ReportFiles<F> {
         write: impl Fn(F, &mut dyn Write) -> io::Result<()>,
     ) -> anyhow::Result<()> {
         let mut failed = shown(print()).err();
-        for Opened { path, format, file, is_empty } in &mut self.0 {
+        for OpenedReport { path, format, file, is_empty } in &mut self.0 {
             match replace(file, |file| write(*format, file)).with_context(|| cannot_write(path)) {
                 Ok(()) => *is_empty = false,
                 Err(error) => {
@@ -148,7 +148,7 @@ impl<F: Copy> ReportFiles<F> {
     }
 }
 
-impl<F> Drop for Opened<F> {
+impl<F> Drop for OpenedReport<F> {
     fn drop(&mut self) {
         if self.is_empty {
             // Whether it can be removed or not, there is no report.

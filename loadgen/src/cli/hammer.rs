@@ -29,20 +29,20 @@ pub struct Hammer {
     hits: Hits,
 
     #[command(subcommand)]
-    run: Option<Run>,
+    run: Option<HammerCommand>,
 }
 
 /// What may stand behind `hammer`.
 #[derive(Clone, Debug, Subcommand)]
-enum Run {
+enum HammerCommand {
     /// The same, or a scenario
-    Run(Running),
+    Run(HammerRun),
 }
 
 /// `hammer run`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
-struct Running {
+struct HammerRun {
     #[command(flatten)]
     hits: Hits,
 
@@ -109,13 +109,13 @@ struct Described {
     tps: f64,
     #[serde(default)]
     hammer: String,
-    hammer_config: Request,
+    hammer_config: HammerRequest,
 }
 
 /// What is sent.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Request {
+struct HammerRequest {
     endpoint: String,
     #[serde(default)]
     method: String,
@@ -137,8 +137,10 @@ impl Hammer {
     /// What is to be run.
     pub(super) fn adapted(&self) -> Result<Adapted, PlanError> {
         match &self.run {
-            Some(Run::Run(Running { scenario: Some(Scenario::Scenario(file)), .. })) => file.adapted(),
-            Some(Run::Run(Running { hits, .. })) => hits.adapted(),
+            Some(HammerCommand::Run(HammerRun { scenario: Some(Scenario::Scenario(file)), .. })) => {
+                file.adapted()
+            }
+            Some(HammerCommand::Run(HammerRun { hits, .. })) => hits.adapted(),
             None => self.hits.adapted(),
         }
     }
@@ -162,7 +164,7 @@ impl Hits {
             })?,
         };
         let (method, payload) = (self.method.clone(), self.payload.clone());
-        let request = Request { endpoint: endpoint.clone(), method, payload, headers };
+        let request = HammerRequest { endpoint: endpoint.clone(), method, payload, headers };
         Ok(self.reporting.of(plan(request, self.tps, self.duration)?))
     }
 }
@@ -185,8 +187,8 @@ impl ScenarioFile {
 }
 
 /// The plan of one request at a rate.
-fn plan(request: Request, tps: f64, duration: Duration) -> Result<Plan, PlanError> {
-    let Request { endpoint, method, payload, headers } = request;
+fn plan(request: HammerRequest, tps: f64, duration: Duration) -> Result<Plan, PlanError> {
+    let HammerRequest { endpoint, method, payload, headers } = request;
     let fields = fields(&headers, &accepted::HEADERS)?;
     let mut plan = Plan::builder(&endpoint)
         .version(version(&endpoint, true, &accepted::ENDPOINT)?)

@@ -16,7 +16,7 @@ use crate::{
     plan::{
         Body, Builder, MAX_NAME, Plan, PlanError, RequestOptions, Share, Target, Version, accepted, load,
     },
-    report::heyyall::Endpoint as Reported,
+    report::heyyall::HeyyallEndpoint as Reported,
 };
 
 /// Its options, which are known with one dash there.
@@ -147,13 +147,13 @@ struct Config {
     cert_file: PathBuf,
     /// Of older ones: `-out` says it.
     output_type: IgnoredAny,
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<EndpointConfig>,
 }
 
 /// What requests are sent to.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase", default)]
-struct Endpoint {
+struct EndpointConfig {
     #[serde(rename = "URL")]
     url: String,
     method: String,
@@ -287,7 +287,7 @@ impl Config {
     }
 }
 
-impl Endpoint {
+impl EndpointConfig {
     /// Its method: GET if there is none.
     fn method(&self) -> &str {
         if self.method.is_empty() { "GET" } else { &self.method }
@@ -340,7 +340,7 @@ impl Endpoint {
     }
 }
 
-/// A mistake in the files that show who the client is, in the words of a configuration.
+/// A mistake in the files of the client's certificate, in the words of a configuration.
 fn of_identity(PlanError(refusal): PlanError) -> PlanError {
     let said = refusal.to_string();
     match said.split_once("; accepted: ") {
@@ -352,7 +352,7 @@ fn of_identity(PlanError(refusal): PlanError) -> PlanError {
     }
 }
 
-/// Where requests go, and who the client is.
+/// Where requests go, and which certificate the client has.
 #[derive(Debug, Default)]
 struct At {
     url: String,
@@ -366,10 +366,10 @@ fn first_target(config: &Config) -> Result<At, (usize, PlanError)> {
     let file = |own: &PathBuf, of_run: &PathBuf| {
         [own, of_run].into_iter().find(|path| !path.as_os_str().is_empty()).cloned()
     };
-    let identity = |endpoint: &Endpoint| {
+    let identity = |endpoint: &EndpointConfig| {
         (file(&endpoint.cert_file, &config.cert_file), file(&endpoint.key_file, &config.key_file))
     };
-    let mut first: Option<&Endpoint> = None;
+    let mut first: Option<&EndpointConfig> = None;
     for (index, endpoint) in config.endpoints.iter().enumerate() {
         let Some(first) = first.replace(first.unwrap_or(endpoint)) else { continue };
         let refused = |wrong: &str, accepted: &str, example: &str| {

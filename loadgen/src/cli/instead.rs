@@ -12,7 +12,7 @@ pub enum Instead {
     Kept(Kept),
     /// Report what a proxy does in the cases that matter, with dummy-server behind it
     ///
-    /// Failures, streams, interim responses, targets, trailers and more: dummy-server is told what to do, and asked what it has seen.
+    /// Failures, streams, interim responses, targets, trailers and more: dummy-server is instructed what to do, and asked what it has seen.
     /// Each case is kept, changed, answered by the proxy itself, refused, unstable, not applicable, or broken, which is against a MUST.
     /// Proxies are not scored. The exit code is 99 if a MUST is broken, and 1 if the probe could not judge or could not ask all cases. No
     /// environment variables are read.

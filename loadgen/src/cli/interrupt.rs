@@ -19,7 +19,7 @@ struct Followed {
     is_interrupted: bool,
 }
 
-/// Watches for Ctrl+C, SIGTERM and SIGHUP from now on, on a thread of its own.
+/// Watches for Ctrl+C, SIGTERM and SIGHUP from now on, on its own thread.
 ///
 /// # Errors
 /// The thread or its runtime can't be made.

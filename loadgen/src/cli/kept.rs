@@ -13,7 +13,7 @@ use contract::quantity;
 
 use super::{
     args::normalization,
-    conclude::{Ended, View, conclude},
+    conclude::{EndedRun, View, conclude},
     exit::Exit,
     formats::{self, DetailWord, Format, ReportFile, ReportFiles, shown},
     output,
@@ -35,7 +35,7 @@ pub enum Kept {
     ///
     /// The exit code is that of the run: 130 if it was interrupted, 99 if a threshold is crossed: those of the run, or those
     /// that are given with --threshold instead. No environment variables are read.
-    Report(Shown),
+    Report(ReportArgs),
     /// Merge JSON reports of runs that went on at the same time
     ///
     /// Shards of one run, from several machines or processes, with the same target, method, protocol and expected statuses:
@@ -52,7 +52,7 @@ pub enum Kept {
 
 /// `report`.
 #[derive(Clone, Debug, Args)]
-pub struct Shown {
+pub struct ReportArgs {
     /// JSON report, as of --report=run.json
     file: Option<PathBuf>,
 
@@ -128,7 +128,7 @@ impl Kept {
     }
 }
 
-impl Shown {
+impl ReportArgs {
     fn carry_out(&self, out: &mut dyn Write) -> anyhow::Result<Exit> {
         let Some(file) = &self.file else {
             return Err(refused("no file", "a JSON report of loadgen", "loadgen report run.json"));
@@ -142,7 +142,7 @@ impl Shown {
         let summaries: Vec<&Summary> = summaries.into_iter().flatten().collect();
         let own: Vec<_> =
             summaries.iter().map(|summary| self.kept_thresholds(summary)).collect::<Result<_, _>>()?;
-        let ended = |(summary, thresholds)| Ended { summary, has_lost: false, thresholds };
+        let ended = |(summary, thresholds)| EndedRun { summary, has_lost: false, thresholds };
         let ended: Vec<_> = summaries.iter().copied().zip(own.iter().map(Vec::as_slice)).map(ended).collect();
         let view = View { detail: self.detail.into(), normalization: NonZeroU32::new(self.nf) };
         conclude(&ended, &self.thresholds, &[], view, |reports| {
@@ -153,7 +153,7 @@ impl Shown {
     }
 }
 
-impl Shown {
+impl ReportArgs {
     /// What the run was held against, unless it is to be held against something else.
     fn kept_thresholds(&self, summary: &Summary) -> anyhow::Result<Vec<Threshold>> {
         if !self.thresholds.is_empty() {
@@ -182,9 +182,9 @@ impl Compared {
             (KeptReport::Rounds(old), KeptReport::Rounds(new)) => {
                 let diff = Diff::new(old.as_slice(), new.as_slice(), self.fail_on_regression);
                 shown(match self.format()? {
-                    Written::Text => diff.text(out),
-                    Written::Json => diff.json(out),
-                    Written::Markdown => diff.markdown(out),
+                    ComparisonOutputs::Text => diff.text(out),
+                    ComparisonOutputs::Json => diff.json(out),
+                    ComparisonOutputs::Markdown => diff.markdown(out),
                 })?;
                 self.exit(&[&diff])
             }
@@ -192,9 +192,9 @@ impl Compared {
                 let rounds = (of_loads(first, old, EXAMPLE)?, of_loads(second, new, EXAMPLE)?);
                 let diff = self.of_loads(&rounds.0, &rounds.1, [old, new])?;
                 shown(match self.format()? {
-                    Written::Text => diff.text(out),
-                    Written::Json => diff.json(out),
-                    Written::Markdown => diff.markdown(out),
+                    ComparisonOutputs::Text => diff.text(out),
+                    ComparisonOutputs::Json => diff.json(out),
+                    ComparisonOutputs::Markdown => diff.markdown(out),
                 })?;
                 self.exit(&diff.0.iter().map(|(_, diff)| diff).collect::<Vec<_>>())
             }
@@ -202,11 +202,11 @@ impl Compared {
         Ok(exit)
     }
 
-    fn format(&self) -> anyhow::Result<Written> {
+    fn format(&self) -> anyhow::Result<ComparisonOutputs> {
         Ok(match self.output {
-            Format::Text => Written::Text,
-            Format::Json => Written::Json,
-            Format::Markdown => Written::Markdown,
+            Format::Text => ComparisonOutputs::Text,
+            Format::Json => ComparisonOutputs::Json,
+            Format::Markdown => ComparisonOutputs::Markdown,
             Format::Csv => {
                 let accepted = "text, json or markdown";
                 let example = "loadgen diff -o json old.json new.json";
@@ -256,7 +256,7 @@ impl Compared {
 }
 
 /// The formats of a comparison.
-enum Written {
+enum ComparisonOutputs {
     Text,
     Json,
     Markdown,

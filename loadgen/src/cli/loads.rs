@@ -8,14 +8,14 @@ use super::{
     abort,
     adapters::Page,
     command::{note_key_log, note_ledgers, observed_every, with_words},
-    conclude::{Ended, View, conclude},
+    conclude::{EndedRun, View, conclude},
     exit::{self, Exit},
     formats::ReportFiles,
     interrupt,
     output::Output,
     print,
     progress::{Progress, note},
-    rounds::{self, Round, Rounds},
+    rounds::{self, EndedRounds, RepeatableRun},
     wait::{self, Waited},
 };
 use crate::{
@@ -73,11 +73,11 @@ pub(super) fn run(
     }
     let rounds =
         rounds::carry_out(first, || OneRound::new(&plans, &thresholds, output), &interrupts, output)?;
-    let Some(Rounds { ended: rounds, cut_short }) = rounds else { return Ok(Exit::Interrupted) };
+    let Some(EndedRounds { ended: rounds, cut_short }) = rounds else { return Ok(Exit::Interrupted) };
     let ended: Vec<_> = rounds
         .iter()
-        .flat_map(|OfRound { summaries }| {
-            summaries.iter().zip(&thresholds).map(|(summary, thresholds)| Ended {
+        .flat_map(|LoadsResult { summaries }| {
+            summaries.iter().zip(&thresholds).map(|(summary, thresholds)| EndedRun {
                 summary,
                 has_lost: output.zero_loss && exit::has_lost(summary),
                 thresholds,
@@ -100,7 +100,7 @@ struct OneRound<'p> {
 }
 
 /// What came of all loads.
-struct OfRound {
+struct LoadsResult {
     summaries: Vec<Summary>,
 }
 
@@ -119,14 +119,14 @@ impl<'p> OneRound<'p> {
     }
 }
 
-impl Round for OneRound<'_> {
-    type Ended = OfRound;
+impl RepeatableRun for OneRound<'_> {
+    type Ended = LoadsResult;
 
     fn handle(&self) -> Handle {
         self.runs.handle()
     }
 
-    fn carry_out(self, output: &Output) -> anyhow::Result<OfRound> {
+    fn carry_out(self, output: &Output) -> anyhow::Result<LoadsResult> {
         let each = self.runs.handles().collect();
         let progress = output.progress.then(|| Progress::of_all(self.plans.iter().map(Plan::load)));
         let names: Vec<_> = (0..self.plans.len()).map(|index| self.name(index)).collect();
@@ -144,7 +144,7 @@ impl Round for OneRound<'_> {
         if let Some(watching) = watching {
             watching.end();
         }
-        let aborted = aborting.and_then(abort::Watching::end);
+        let aborted = aborting.and_then(abort::AbortWatch::end);
         let with_words = |(summary, own): (Summary, &Vec<Threshold>)| with_words(summary, output, own);
         let mut summaries: Vec<_> = summaries?.into_iter().zip(self.thresholds).map(with_words).collect();
         if let Some(crossed) = &aborted {
@@ -157,10 +157,10 @@ impl Round for OneRound<'_> {
                 }
             }
         }
-        Ok(OfRound { summaries })
+        Ok(LoadsResult { summaries })
     }
 
-    fn was_interrupted(ended: &OfRound) -> bool {
+    fn was_interrupted(ended: &LoadsResult) -> bool {
         ended.summaries.iter().any(|summary| summary.interrupted)
     }
 }

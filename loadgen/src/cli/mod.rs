@@ -44,7 +44,7 @@ pub use command::command;
 pub use compare_args::Compare;
 pub use compare_cpu::CpuOf;
 pub use exit::{Exit, FailOn};
-pub use find_max_args::FindMax;
+pub use find_max_args::FindMaxArgs;
 pub use formats::{Format, ReportFile};
 pub use instead::Instead;
 pub use kept::Kept;

@@ -8,7 +8,7 @@ use crate::{
     clock::nanos,
     numbers::{count, seconds, time},
     outcome::{Arrival, CallEnd, Exchange, Incomplete, encoding::Decoded},
-    plan::{Call, Plan, Protocol, Request, call::Prepared, template::Values},
+    plan::{Call, Plan, Protocol, Request, call::PreparedCall, template::Values},
     run::Run,
     summary::Summary,
 };
@@ -82,7 +82,7 @@ pub(super) fn body(plan: &Plan, request: &Request, id: &id::Text, values: &Value
 
 fn write_reply(
     exchange: &Exchange,
-    call: Option<&Prepared>,
+    call: Option<&PreparedCall>,
     decodes: bool,
     summary: &Summary,
     out: &mut dyn Write,
@@ -107,7 +107,7 @@ fn write_reply(
 /// Heads, body and trailers.
 fn write_content(
     exchange: &Exchange,
-    call: Option<&Prepared>,
+    call: Option<&PreparedCall>,
     decodes: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {

@@ -99,7 +99,7 @@ impl Output {
     }
 }
 
-/// Coloured where standard output is a terminal, and nobody has asked for no colour (no-color.org).
+/// Coloured where standard output is a terminal, unless the user has asked for no colour (no-color.org).
 pub(super) fn style() -> Style {
     let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if !is_refused && std::io::stdout().is_terminal() { Style::Coloured } else { Style::Plain }

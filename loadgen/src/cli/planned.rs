@@ -6,7 +6,7 @@ use super::{args::Args, loads::LoadPlan};
 use crate::{
     plan::{
         Plan, PlanError, accepted, check_expected_together,
-        file::{Bound, OfLoad, PlanFile},
+        file::{LoadInFile, PlanFile, WrittenThreshold},
         known_keys::LOAD,
     },
     summary::MAX_ROUNDS,
@@ -48,7 +48,7 @@ impl Args {
             return one(file.builder(target)?);
         }
         self.check_loads()?;
-        let load = |(index, OfLoad { builder, thresholds }): (u64, OfLoad)| {
+        let load = |(index, LoadInFile { builder, thresholds }): (u64, LoadInFile)| {
             let plan = self.with_options(builder, index)?;
             let thresholds = thresholds.iter().map(threshold).collect::<Result<_, _>>()?;
             Ok(LoadPlan { plan, thresholds })
@@ -111,7 +111,7 @@ impl TryFrom<&Args> for Plan {
 }
 
 /// A bound of a load in a plan.
-fn threshold(bound: &Bound) -> Result<Threshold, PlanError> {
+fn threshold(bound: &WrittenThreshold) -> Result<Threshold, PlanError> {
     bound.text.parse().map_err(|_| {
         let wrong = format!("invalid value '{}' for thresholds", bound.text);
         PlanError(Refusal::new(wrong, accepted::THRESHOLD, "thresholds: ['p(99)<200ms']").at(&bound.place))

@@ -22,8 +22,8 @@ pub(super) fn checked(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let unknown = plan.calls().any(|call| call.prepared().is_none());
     let unknown = match (unknown, requests) {
         (false, _) => "",
-        (true, 1) => "; its message is checked when the server has told its type",
-        (true, _) => "; messages are checked when the server has told their types",
+        (true, 1) => "; its message is checked when the server has reported its type",
+        (true, _) => "; messages are checked when the server has reported their types",
     };
     let to = match plan.sites() {
         [site] => site.target().to_string(),
@@ -83,7 +83,7 @@ pub(super) fn plan(plan: &Plan, index: u8, out: &mut dyn Write) -> io::Result<()
         }
     }
     let ids = Ids { run: 0, load: index };
-    // What is due at the start of 1970 shows that it is no real run.
+    // What is due at the start of 1970 shows that it is not a real run.
     let texts = plan.texts(ids, 0, 1);
     let mix = plan.mix(1);
     for (index, request) in plan.requests().iter().enumerate() {
@@ -117,7 +117,7 @@ pub(super) fn plan(plan: &Plan, index: u8, out: &mut dyn Write) -> io::Result<()
     Ok(())
 }
 
-/// How connections get there, how long they live, and what becomes of what is late, as far as that is not the usual.
+/// How connections get there, how long they live, and what happens to what is late, as far as that is not the usual.
 fn connections(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let (lifetime, load) = (plan.lifetime(), plan.load());
     for line in plan.route().lines() {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     plan::PlanError,
-    probe::{self, CASES, Case, Matrix, Options, Role, Stop, Wanted},
+    probe::{self, CASES, Case, ColumnOptions, Matrix, Options, Role, Stop},
     report::probe as report,
 };
 
@@ -104,21 +104,21 @@ impl Probe {
         Ok(if matrix.breaks_a_must() { Exit::Crossed } else { Exit::Done })
     }
 
-    fn columns(&self) -> Result<Vec<Wanted>, PlanError> {
-        let accepted = "1 to 16 URLs, each with a name of its own before it if there are several";
+    fn columns(&self) -> Result<Vec<ColumnOptions>, PlanError> {
+        let accepted = "1 to 16 URLs, each with a unique name before it if there are several";
         if self.targets.is_empty() && self.direct.is_none() {
             return Err(refused("no URL", accepted, EXAMPLE));
         }
         if self.targets.len() > MAX_PROXIES {
             return Err(refused(format!("{} URLs", self.targets.len()), accepted, EXAMPLE));
         }
-        let direct = self.direct.iter().map(|url| Wanted::new("direct", url, true, self.insecure));
+        let direct = self.direct.iter().map(|url| ColumnOptions::new("direct", url, true, self.insecure));
         let proxies = self.targets.iter().map(|text| {
             let (name, url) = named(text);
-            Wanted::new(name.unwrap_or(url), url, false, self.insecure)
+            ColumnOptions::new(name.unwrap_or(url), url, false, self.insecure)
         });
         let columns = direct.chain(proxies).collect::<Result<Vec<_>, _>>()?;
-        let names: BTreeSet<&str> = columns.iter().map(Wanted::name).collect();
+        let names: BTreeSet<&str> = columns.iter().map(ColumnOptions::name).collect();
         if names.len() < columns.len() {
             return Err(refused("two proxies of the same name", accepted, EXAMPLE));
         }
@@ -126,8 +126,8 @@ impl Probe {
     }
 
     /// What is said of columns is said of such as there are.
-    fn check_names(&self, columns: &[Wanted]) -> Result<(), PlanError> {
-        let names: Vec<&str> = columns.iter().map(Wanted::name).collect();
+    fn check_names(&self, columns: &[ColumnOptions]) -> Result<(), PlanError> {
+        let names: Vec<&str> = columns.iter().map(ColumnOptions::name).collect();
         let said = self.notes.iter().map(|(name, _)| ("note", name));
         let said = said.chain(self.disputed.iter().map(|disputed| ("disputed", &disputed.column)));
         for (flag, name) in said {

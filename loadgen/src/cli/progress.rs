@@ -50,7 +50,7 @@ pub(super) struct Progress {
 
 /// Progress being shown.
 #[derive(Debug)]
-pub(super) struct Watching {
+pub(super) struct ShownProgress {
     stop: mpsc::SyncSender<()>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -74,17 +74,17 @@ impl Progress {
         Self { terminal: io::stderr().is_terminal(), total, window, warmup: Duration::ZERO }
     }
 
-    pub(super) fn watch(self, run: Handle) -> Watching {
+    pub(super) fn watch(self, run: Handle) -> ShownProgress {
         let (stop, stopped) = mpsc::sync_channel(1);
         let show = move || {
-            let (mut rate, mut next, mut is_draining) = (Rate::default(), LINE_EVERY, false);
+            let (mut rate, mut next, mut is_draining) = (ResponseRate::default(), LINE_EVERY, false);
             while stopped.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
                 // Nothing is sent yet.
                 let Some(elapsed) = run.elapsed() else { continue };
                 let phase = run.phase();
                 let snapshot = run.snapshot();
                 let per_second = rate.over_last_second(elapsed, snapshot.counts.completed());
-                // What a worker told before is of requests that may never have been sent.
+                // What a worker published before is of requests that may never have been sent.
                 let is_stopped = phase != Phase::Run && run.is_stopped(&snapshot);
                 if is_stopped && !std::mem::replace(&mut is_draining, true) {
                     note(&draining(&snapshot));
@@ -107,7 +107,7 @@ impl Progress {
         };
         // Without the thread there is no progress, and the run goes on.
         let thread = thread::Builder::new().name("loadgen-progress".to_owned()).spawn(show).ok();
-        Watching { stop, thread }
+        ShownProgress { stop, thread }
     }
 
     fn line(&self, snapshot: &Snapshot, elapsed: Duration, per_second: Option<f64>) -> String {
@@ -163,7 +163,7 @@ fn draining(snapshot: &Snapshot) -> String {
     format!("draining, {}", outstanding(snapshot))
 }
 
-/// What has come to no end yet: in flight, and beyond that due and not sent.
+/// What has not ended yet: in flight, and beyond that due and not sent.
 fn outstanding(snapshot: &Snapshot) -> String {
     let Snapshot { counts, waiting, .. } = snapshot;
     let in_flight = format!("{} in flight", count(counts.outstanding().saturating_sub(*waiting)));
@@ -173,13 +173,13 @@ fn outstanding(snapshot: &Snapshot) -> String {
     }
 }
 
-/// Responses per second. Workers publish their figures at times of their own, so that the difference of two readings in
+/// Responses per second. Each worker publishes its figures in its own rhythm, so that the difference of two readings in
 /// a row may be that of no publishing, or of two: the rate is over the last second.
 #[derive(Debug, Default)]
-struct Rate(VecDeque<(Duration, u64)>);
+struct ResponseRate(VecDeque<(Duration, u64)>);
 
-impl Rate {
-    /// Adds a reading: how many were completed when the run had gone on for so long. None: it is too early to say.
+impl ResponseRate {
+    /// Adds a reading: how many were completed when the run had gone on for this time. None: it is too early to say.
     fn over_last_second(&mut self, elapsed: Duration, completed: u64) -> Option<f64> {
         if self.0.is_empty() {
             self.0.push_back((Duration::ZERO, 0));
@@ -217,7 +217,7 @@ fn width(asked: Option<usize>, columns: Option<&str>) -> usize {
     [asked, columns].into_iter().flatten().find(|width| *width > 0).unwrap_or(DEFAULT_WIDTH)
 }
 
-impl Watching {
+impl ShownProgress {
     /// Shows no more.
     pub(super) fn end(self) {
         // The thread may be gone already.
@@ -234,7 +234,7 @@ pub fn note(line: &str) {
     put(&format!("{clear}{line}\n"));
 }
 
-/// A standard error that is closed is no reason to stop.
+/// A standard error that is closed is not a reason to stop.
 fn put(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn the_rate_is_steady_though_figures_arrive_between_two_readings_or_not() {
-        let mut rate = Rate::default();
+        let mut rate = ResponseRate::default();
         for reading in 1..100_u64 {
             // 1,000/s, of which every other reading sees nothing new.
             let completed = reading / 2 * 200;
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_slow_run_has_a_rate_from_its_first_second_on() {
-        let mut rate = Rate::default();
+        let mut rate = ResponseRate::default();
         // 2/s, of which the first is answered immediately.
         let mut found = |tenth: u64| rate.over_last_second(Duration::from_millis(tenth * 100), tenth / 5 + 1);
         for tenth in 1..10 {

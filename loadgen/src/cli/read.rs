@@ -13,12 +13,12 @@ use clap::{
 use command_line::{Failure, Parsed, Refusal};
 
 use super::{
-    args::{Args, Encoding, TlsVersion},
+    args::{Args, GrpcEncoding, TlsVersion},
     compare_args::{self, Compare},
-    find_max_args::{self, FindMax},
+    find_max_args::{self, FindMaxArgs},
     heyyall,
     probe_args::ACCEPTED as PROBE,
-    shorthand::{self, Body, COMPRESSED},
+    shorthand::{self, BodyArgument, COMPRESSED},
 };
 use crate::{
     plan::{self, Plan, PlanError, Target, Version, accepted, call, target::Braces},
@@ -88,7 +88,7 @@ impl Args {
             let refusal = Refusal::new(wrong, "it first, then its options", example);
             return Err(Failure::Refused(refusal.to_string()));
         }
-        // What its options are not would be told of.
+        // What its options are not would be reported.
         let hint = late.map(|late| format!("the command {late} goes before all options"));
         match (read, letter.map(str::to_owned).or(hint)) {
             (Ok(args), _) => {
@@ -152,7 +152,7 @@ impl Args {
                 .map_err(|refusal| Failure::Refused(refusal.to_string()))?;
         }
         if is_search {
-            let search = FindMax::from_arg_matches(&matches);
+            let search = FindMaxArgs::from_arg_matches(&matches);
             args.find_max = Some(search.map_err(|error| Failure::Refused(error.to_string()))?);
             find_max_args::check_given(&args.given)
                 .map_err(|refusal| Failure::Refused(refusal.to_string()))?;
@@ -325,7 +325,7 @@ impl Args {
         if self.raw_message {
             plan = plan.raw_message(true);
         }
-        if let Encoding::Gzip = self.grpc_encoding {
+        if let GrpcEncoding::Gzip = self.grpc_encoding {
             plan = plan.grpc_encoding(call::Encoding::Gzip);
         }
         plan = self.ledgers.iter().fold(plan, plan::Builder::ledger);
@@ -404,8 +404,8 @@ impl Args {
         }
         match self.body.as_deref().map(shorthand::body) {
             None => {}
-            Some(Body::Text(text)) => plan = plan.body(text.to_owned()),
-            Some(Body::File(path)) => plan = plan.body_file(path),
+            Some(BodyArgument::Text(text)) => plan = plan.body(text.to_owned()),
+            Some(BodyArgument::File(path)) => plan = plan.body_file(path),
         }
         if let Some(path) = &self.body_file {
             plan = plan.body_file(path);

@@ -5,7 +5,7 @@ use super::{exit::Exit, interrupt::Interrupts, output::Output, progress::note};
 use crate::control::Handle;
 
 /// What is run in each round.
-pub(super) trait Round: Sized {
+pub(super) trait RepeatableRun: Sized {
     /// What came of it.
     type Ended;
 
@@ -20,7 +20,7 @@ pub(super) trait Round: Sized {
 }
 
 /// The rounds that have ended.
-pub(super) struct Rounds<E> {
+pub(super) struct EndedRounds<E> {
     /// What came of each.
     pub(super) ended: Vec<E>,
     /// How they have ended, beside what came of each.
@@ -31,13 +31,13 @@ pub(super) struct Rounds<E> {
 ///
 /// # Errors
 /// The first round can't run; of those after it, what came before is not lost.
-pub(super) fn carry_out<R: Round>(
+pub(super) fn carry_out<R: RepeatableRun>(
     first: R,
     again: impl Fn() -> anyhow::Result<R>,
     interrupts: &Interrupts,
     output: &Output,
-) -> anyhow::Result<Option<Rounds<R::Ended>>> {
-    let mut rounds = Rounds { ended: Vec::new(), cut_short: Exit::Done };
+) -> anyhow::Result<Option<EndedRounds<R::Ended>>> {
+    let mut rounds = EndedRounds { ended: Vec::new(), cut_short: Exit::Done };
     let mut first = Some(first);
     for number in 1..=output.rounds {
         let round = first.take().map_or_else(&again, Ok)?;

@@ -1,4 +1,4 @@
-//! What people write who come from curl: credentials and `@file` as ways to say header fields and bodies, and a word about
+//! What people write who know curl: credentials and `@file` as ways to say header fields and bodies, and a word about
 //! letters that mean another thing here.
 
 use std::{ffi::OsString, io::Read as _, path::Path};
@@ -14,7 +14,7 @@ const MAX_TOKEN: u64 = 64 << 10;
 /// What `--compressed` asks for.
 pub(super) const COMPRESSED: &str = "accept-encoding: gzip, deflate, br, zstd";
 
-/// `--user`: the field that shows who asks (RFC 7617).
+/// `--user`: the field with the client's credentials (RFC 7617).
 pub(super) fn basic(user: &str) -> Result<String, PlanError> {
     let is_printable = !user.contains(char::is_control);
     if !user.contains(':') || !is_printable {
@@ -49,17 +49,17 @@ pub(super) fn bearer(path: &Path) -> Result<String, PlanError> {
 
 /// Where a body comes from.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Body<'a> {
+pub(super) enum BodyArgument<'a> {
     Text(&'a str),
     File(&'a Path),
 }
 
 /// `--body`: `@file` is the file, `@@text` is `@text`.
-pub(super) fn body(text: &str) -> Body<'_> {
+pub(super) fn body(text: &str) -> BodyArgument<'_> {
     match text.strip_prefix('@') {
-        None => Body::Text(text),
-        Some(rest) if rest.starts_with('@') => Body::Text(rest),
-        Some(path) => Body::File(Path::new(path)),
+        None => BodyArgument::Text(text),
+        Some(rest) if rest.starts_with('@') => BodyArgument::Text(rest),
+        Some(path) => BodyArgument::File(Path::new(path)),
     }
 }
 
@@ -150,15 +150,15 @@ mod tests {
 
     #[test]
     fn a_body_may_be_that_of_a_file() {
-        assert_eq!(body("x@y"), Body::Text("x@y"));
-        assert_eq!(body(""), Body::Text(""));
-        assert_eq!(body("@x"), Body::File(Path::new("x")));
-        assert_eq!(body("@@x"), Body::Text("@x"));
-        assert_eq!(body("@"), Body::File(Path::new("")));
+        assert_eq!(body("x@y"), BodyArgument::Text("x@y"));
+        assert_eq!(body(""), BodyArgument::Text(""));
+        assert_eq!(body("@x"), BodyArgument::File(Path::new("x")));
+        assert_eq!(body("@@x"), BodyArgument::Text("@x"));
+        assert_eq!(body("@"), BodyArgument::File(Path::new("")));
     }
 
     #[test]
-    fn a_body_that_looks_like_cookies_of_curl_is_told_of() {
+    fn a_body_that_looks_like_cookies_of_curl_is_reported() {
         let said = |text: &str| {
             let words = ["loadgen", "-b", text, "http://a"].map(OsString::from);
             curl_cookies(&words, |path| path == Path::new("cookies.txt"))
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_mean_another_thing_are_told_when_their_values_look_like_it() {
+    fn letters_that_mean_something_else_are_reported_when_their_values_look_like_it() {
         for (line, said) in [
             ("-d {\"a\":1} http://a", Some("curl's -d is --body here")),
             ("-da=1 http://a", Some("curl's -d is --body here")),

@@ -1,6 +1,6 @@
 //! Waiting for the target before a run, so that both can be started together.
 //!
-//! The run's request is sent over a connection of its own, again and again, until it is answered. None of it counts.
+//! The run's request is sent over its own connection, again and again, until it is answered. None of it counts.
 
 use std::{
     sync::mpsc,

@@ -15,13 +15,13 @@ pub struct Facts {
     pub lengths: BTreeSet<u64>,
     /// How bodies were encoded, such as `gzip`; empty: not at all.
     pub encodings: BTreeSet<String>,
-    /// Whether replies came from a cache; none where that can't be told.
+    /// Whether replies came from a cache; none where that can't be known.
     pub cached: Option<bool>,
     /// Whether loadgen itself closes connections, as it was asked to: then nothing follows from how many there are.
     pub closes: bool,
     /// Requests for each connection that loadgen had to open.
     pub per_connection: f64,
-    /// Requests for each connection on which they arrived at the server; none where that can't be told.
+    /// Requests for each connection on which they arrived at the server; none where that can't be known.
     pub per_upstream: Option<f64>,
 }
 
@@ -75,10 +75,10 @@ pub fn unknown(all: &[Facts]) -> Vec<String> {
         (!names.is_empty()).then(|| names.join(", "))
     };
     let cached = names(|facts| facts.cached.is_none()).map(|names| {
-        format!("whether replies come from a cache can't be told of {names}: no server says when it replied (Server-Timing of dummy-server)")
+        format!("whether replies come from a cache can't be known of {names}: no server says when it replied (Server-Timing of dummy-server)")
     });
     let upstream = names(|facts| facts.per_upstream.is_none() && !facts.closes).map(|names| {
-        format!("whether connections to the server are kept alive can't be told of {names}: /ip of dummy-server was not reached")
+        format!("whether connections to the server are kept alive can't be known of {names}: /ip of dummy-server was not reached")
     });
     cached.into_iter().chain(upstream).collect()
 }

@@ -12,20 +12,20 @@ pub const MIN_BLOCKS: usize = 6;
 /// The most blocks that are measured.
 pub const MAX_BLOCKS: usize = 100;
 
-/// How many blocks so many contenders need for a difference at the median to be found at all.
+/// How many blocks this number of contenders needs for a difference at the median to be found at all.
 #[must_use]
 pub fn blocks_needed(contenders: usize) -> usize {
     enough_for(contenders.saturating_sub(1).max(1), 0).max(MIN_BLOCKS)
 }
 
-/// How many blocks there are of so many contenders, unless something else is said: enough to judge all figures even where one block
+/// How many blocks there are of this number of contenders, unless something else is said: enough to judge all figures even where one block
 /// was disturbed.
 #[must_use]
 pub fn blocks_wanted(contenders: usize) -> usize {
     enough_for(contenders.saturating_sub(1).max(1) * super::FIGURES.len(), 1)
 }
 
-/// Blocks in which so many questions can be answered, with one wrong answer in twenty among all of them, and so many blocks at
+/// Blocks in which this number of questions can be answered, with one wrong answer in twenty among all of them, and `left_out` blocks at
 /// either end left out.
 fn enough_for(questions: usize, left_out: usize) -> usize {
     let miss = MISS / questions as f64;
@@ -44,7 +44,7 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// So many `wanted` blocks of so many contenders; their orders follow from `seed`.
+    /// The `wanted` number of blocks of this number of contenders; their orders follow from `seed`.
     #[must_use]
     pub fn new(contenders: usize, wanted: usize, seed: u64) -> Self {
         Self { contenders, wanted, random: StdRng::seed_from_u64(seed), kept: 0, discarded: 0 }

@@ -13,8 +13,8 @@ use std::{fmt, str::FromStr};
 
 use contract::quantity::{self, LONGEST_TIME};
 
-use super::{Figure, Interval};
-use crate::comparison::Comparison;
+use super::{MedianInterval, TaxFigure};
+use crate::comparison::Comparator;
 
 /// What is accepted, for messages.
 pub const ACCEPTED: &str = "the name of a contender and a dot, or neither; p(50), p(99), mean or cpu; <, <=, > or >=; and a time, like \
@@ -26,7 +26,7 @@ pub struct Bound {
     text: String,
     contender: Option<String>,
     figure: Bounded,
-    comparison: Comparison,
+    comparison: Comparator,
     /// In nanoseconds.
     value: f64,
 }
@@ -35,7 +35,7 @@ pub struct Bound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bounded {
     /// What it takes more than the first one.
-    More(Figure),
+    More(TaxFigure),
     /// CPU time for each request.
     Cpu,
 }
@@ -55,11 +55,11 @@ impl fmt::Display for Bound {
 }
 
 fn parse(text: &str) -> Option<Bound> {
-    let (subject, comparison, value) = Comparison::split(text)?;
+    let (subject, comparison, value) = Comparator::split(text)?;
     let (contender, figure) = [
-        ("p(50)", Bounded::More(Figure::P50)),
-        ("p(99)", Bounded::More(Figure::P99)),
-        ("mean", Bounded::More(Figure::Mean)),
+        ("p(50)", Bounded::More(TaxFigure::P50)),
+        ("p(99)", Bounded::More(TaxFigure::P99)),
+        ("mean", Bounded::More(TaxFigure::Mean)),
         ("cpu", Bounded::Cpu),
     ]
     .into_iter()
@@ -104,7 +104,7 @@ impl Bound {
     /// it does in all of the first interval, a lower one in all of both; and none if it does in none of either. None: that is not
     /// known well enough.
     #[must_use]
-    pub fn holds(&self, found: Option<Interval>, undelayed: Option<Interval>) -> Option<bool> {
+    pub fn holds(&self, found: Option<MedianInterval>, undelayed: Option<MedianInterval>) -> Option<bool> {
         let (found, undelayed) = (found?, undelayed?);
         let holds = |value| self.comparison.holds(value, self.value);
         match [found.low, found.high, undelayed.low, undelayed.high].map(holds) {
@@ -124,11 +124,11 @@ mod tests {
     fn bounds_are_read_as_people_write_them() {
         use Bounded::{Cpu, More};
         for (text, contender, figure, comparison, value) in [
-            ("nginx.p(99)<2ms", Some("nginx"), More(Figure::P99), Comparison::Below, 2e6),
-            (" a.b-c_1.p(50) <= 150us ", Some("a.b-c_1"), More(Figure::P50), Comparison::AtMost, 1.5e5),
-            ("mean>-1ms", None, More(Figure::Mean), Comparison::Above, -1e6),
-            ("cpu<50us", None, Cpu, Comparison::Below, 5e4),
-            ("cpu.cpu>=0s", Some("cpu"), Cpu, Comparison::AtLeast, 0.0),
+            ("nginx.p(99)<2ms", Some("nginx"), More(TaxFigure::P99), Comparator::Below, 2e6),
+            (" a.b-c_1.p(50) <= 150us ", Some("a.b-c_1"), More(TaxFigure::P50), Comparator::AtMost, 1.5e5),
+            ("mean>-1ms", None, More(TaxFigure::Mean), Comparator::Above, -1e6),
+            ("cpu<50us", None, Cpu, Comparator::Below, 5e4),
+            ("cpu.cpu>=0s", Some("cpu"), Cpu, Comparator::AtLeast, 0.0),
         ] {
             let bound: Bound = text.parse().unwrap();
             assert_eq!((bound.contender(), bound.figure, bound.comparison), (contender, figure, comparison));
@@ -167,7 +167,7 @@ mod tests {
     fn a_bound_holds_in_all_of_the_interval_and_is_crossed_in_none_of_it_without_own_delay_either() {
         let bound: Bound = "p(99)<2ms".parse().unwrap();
         let from =
-            |low: f64, high: f64| Some(Interval { low: low * 1e6, high: high * 1e6, confidence: 0.98 });
+            |low: f64, high: f64| Some(MedianInterval { low: low * 1e6, high: high * 1e6, confidence: 0.98 });
         for (found, undelayed, holds) in [
             (from(0.5, 1.9), from(0.4, 1.8), Some(true)),
             (from(0.5, 2.0), from(0.4, 1.8), None),

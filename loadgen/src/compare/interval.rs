@@ -2,7 +2,7 @@
 
 /// Where a median lies.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Interval {
+pub struct MedianInterval {
     /// From here.
     pub low: f64,
     /// To here.
@@ -11,7 +11,7 @@ pub struct Interval {
     pub confidence: f64,
 }
 
-impl Interval {
+impl MedianInterval {
     /// Whether a value lies within.
     #[must_use]
     pub fn contains(&self, value: f64) -> bool {
@@ -32,12 +32,12 @@ pub fn median(values: &[f64]) -> Option<f64> {
 /// Where the median of what the values are drawn from lies, by as narrow an interval as misses it with a probability of at most
 /// `miss`; none if there are too few values for that.
 #[must_use]
-pub fn of_median(values: &[f64], miss: f64) -> Option<Interval> {
+pub fn of_median(values: &[f64], miss: f64) -> Option<MedianInterval> {
     let (outside, missed) = outside(values.len(), miss)?;
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let (low, high) = (sorted[outside], sorted[sorted.len() - 1 - outside]);
-    Some(Interval { low, high, confidence: 1.0 - missed })
+    Some(MedianInterval { low, high, confidence: 1.0 - missed })
 }
 
 /// How many of `n` sorted values lie below the interval, and as many above, and with which probability it misses the median.

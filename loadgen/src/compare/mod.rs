@@ -1,6 +1,6 @@
 //! The comparison of several ways to a server: in which order they are measured, what is measured of each, and what follows.
 //!
-//! Pure: it knows no clock, no socket, and not how a round is run. [`Blocks`] says who is next, [`tax`] what one contender takes
+//! Pure: it knows no clock, no socket, and not how a round is run. [`Blocks`] says which contender is next, [`tax`] what one contender takes
 //! more than another, [`rules`] which rounds do not count, and [`alike`] what makes a comparison unfair before anything is measured.
 //!
 //! ```
@@ -33,8 +33,8 @@ mod tests;
 
 pub use blocks::{Blocks, MAX_BLOCKS, MIN_BLOCKS, blocks_needed, blocks_wanted};
 pub use bound::{Bound, Bounded};
-pub use interval::{Interval, median, of_median};
-pub use tax::{FIGURES, Figure, Found, Tax, judged_taxes};
+pub use interval::{MedianInterval, median, of_median};
+pub use tax::{FIGURES, Tax, TaxFigure, TaxFinding, judged_taxes};
 
 /// The most contenders of a comparison.
 pub const MAX_CONTENDERS: usize = 16;
@@ -47,7 +47,7 @@ pub const MAX_OF_KNEE: f64 = 0.5;
 
 /// A time of a round in nanoseconds: as it was, and without what loadgen itself may have delayed, at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Times {
+pub struct RoundTime {
     /// Due to last byte.
     pub response: f64,
     /// The same without loadgen's own delay.
@@ -57,12 +57,12 @@ pub struct Times {
 /// What was measured of a contender in a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Round {
-    /// The median; none if it can't be told.
-    pub p50: Option<Times>,
+    /// The median; none if it can't be known.
+    pub p50: Option<RoundTime>,
     /// The 99th percentile; none where fewer than ten requests were slower, or it is one of a request that failed.
-    pub p99: Option<Times>,
+    pub p99: Option<RoundTime>,
     /// The mean.
-    pub mean: Option<Times>,
+    pub mean: Option<RoundTime>,
     /// Microseconds of a CPU for each request, of the processes that were named.
     pub cpu: Option<f64>,
 }

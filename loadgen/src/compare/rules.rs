@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Times;
+use super::RoundTime;
 
 /// The share of the machine's time that its hypervisor may give to others.
 pub const MAX_STEAL: f64 = 0.02;
@@ -13,7 +13,7 @@ pub const MAX_HELD_UP: u64 = 100_000_000;
 /// The part of the median that loadgen's own delay may be, where it is more than [`SHORT`].
 pub const MAX_OWN_DELAY: f64 = 0.5;
 
-/// A delay of loadgen's own that is no longer than this, in nanoseconds, is that of a thread that is woken: no reason to doubt.
+/// A delay of loadgen's own that is no longer than this, in nanoseconds, is that of a thread that is woken: not a reason to doubt.
 pub const SHORT: f64 = 1e6;
 
 /// The share of its time beyond which a worker has too little room for times to be the contender's alone.
@@ -29,7 +29,7 @@ pub const MAX_FARTHER: f64 = 2.0;
 /// A round trip of a cache line that is no longer than this, in nanoseconds, is that of CPUs that are near.
 pub const NEAR: f64 = 100.0;
 
-/// With so many CPUs or fewer, what is compared takes them from each other.
+/// With this number of CPUs or fewer, what is compared takes them from each other.
 pub const FEW_CPUS: usize = 4;
 
 /// What a round is judged by.
@@ -40,16 +40,16 @@ pub struct Conditions {
     /// The longest time for which loadgen was kept from running, in nanoseconds.
     pub held_up: u64,
     /// The median response time as it was, and without loadgen's own delay; none without one.
-    pub p50: Option<Times>,
+    pub p50: Option<RoundTime>,
     /// The share of its time that the busiest worker was on a CPU.
     pub busy: f64,
-    /// What dummy-server tells of its workers; none where it does not.
-    pub server: Option<Server>,
+    /// What dummy-server reports of its workers; none where it does not.
+    pub server: Option<ServerConditions>,
 }
 
-/// What dummy-server tells of its workers.
+/// What dummy-server reports of its workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Server {
+pub struct ServerConditions {
     /// The share of its time that a worker was on a CPU, on average.
     pub busy: f64,
     /// How late its timers were on average, in nanoseconds.
@@ -154,7 +154,7 @@ impl Conditions {
     }
 }
 
-fn is_late(p50: Times) -> bool {
+fn is_late(p50: RoundTime) -> bool {
     p50.response - p50.undelayed > (p50.response * MAX_OWN_DELAY).max(SHORT)
 }
 

@@ -5,7 +5,7 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use super::{
     alike::{Facts, faults, unknown},
     interval::outside,
-    rules::{Conditions, MAX_HELD_UP, MAX_SERVER_LAG, Machine, Reason, RoundTrips, Server},
+    rules::{Conditions, MAX_HELD_UP, MAX_SERVER_LAG, Machine, Reason, RoundTrips, ServerConditions},
     *,
 };
 
@@ -23,7 +23,7 @@ fn round(usual: f64, drift: f64, random: &mut StdRng) -> Round {
     let own = usual * 0.1 * random.random::<f64>();
     let mut times = |times_median: f64, spread: f64| {
         let response = usual * times_median * common * (spread * normal(random)).exp();
-        Some(Times { response, undelayed: (response - own).max(0.0) })
+        Some(RoundTime { response, undelayed: (response - own).max(0.0) })
     };
     Round { p50: times(1.0, 0.02), p99: times(4.0, 0.2), mean: times(1.2, 0.05), cpu: None }
 }
@@ -37,7 +37,7 @@ fn finds_a_difference(usual: &[f64], blocks: usize, seed: u64) -> bool {
     while let Some(order) = plan.next_order() {
         let mut block = vec![Round::default(); usual.len()];
         for contender in order {
-            // It gets slower all the time, within a block as well.
+            // It gets slower all the time, also within a block.
             now += 1.0;
             block[contender] = round(usual[contender], 1.0 + 0.01 * now, &mut random);
         }
@@ -50,7 +50,7 @@ fn finds_a_difference(usual: &[f64], blocks: usize, seed: u64) -> bool {
     assert_eq!(kept.len(), blocks);
     (1..usual.len()).any(|contender| {
         let taxes = judged_taxes(&kept, contender, usual.len());
-        taxes.iter().any(|tax| matches!(tax.found, Found::Slower | Found::Faster))
+        taxes.iter().any(|tax| matches!(tax.found, TaxFinding::Slower | TaxFinding::Faster))
     })
 }
 
@@ -147,7 +147,7 @@ fn there_are_as_many_blocks_as_contenders_need() {
 #[test]
 fn where_blocks_are_few_the_median_is_judged_first_and_what_a_round_lacks_is_not() {
     let block = |own: f64| {
-        let times = |response: f64| Some(Times { response, undelayed: response });
+        let times = |response: f64| Some(RoundTime { response, undelayed: response });
         let first = Round { p50: times(1e6), p99: times(2e6), mean: times(1e6), cpu: None };
         vec![first, Round { p50: times(own), p99: times(2.0 * own), mean: times(own), cpu: None }]
     };
@@ -155,24 +155,27 @@ fn where_blocks_are_few_the_median_is_judged_first_and_what_a_round_lacks_is_not
         let taxes = judged_taxes(blocks, 1, 2);
         taxes.iter().map(|tax| tax.found).collect::<Vec<_>>()
     };
-    assert_eq!(found(&vec![block(3e6); 9]), [Found::Slower; 3]);
-    assert_eq!(found(&vec![block(0.5e6); 9]), [Found::Faster; 3]);
-    assert_eq!(found(&vec![block(1e6); 9]), [Found::NoDifference; 3]);
-    assert_eq!(found(&vec![block(3e6); 6]), [Found::Slower, Found::NotJudged, Found::NotJudged]);
-    assert_eq!(found(&vec![block(3e6); 5]), [Found::NotJudged; 3]);
-    assert_eq!(found(&[]), [Found::NotJudged; 3]);
+    assert_eq!(found(&vec![block(3e6); 9]), [TaxFinding::Slower; 3]);
+    assert_eq!(found(&vec![block(0.5e6); 9]), [TaxFinding::Faster; 3]);
+    assert_eq!(found(&vec![block(1e6); 9]), [TaxFinding::NoDifference; 3]);
+    assert_eq!(
+        found(&vec![block(3e6); 6]),
+        [TaxFinding::Slower, TaxFinding::NotJudged, TaxFinding::NotJudged]
+    );
+    assert_eq!(found(&vec![block(3e6); 5]), [TaxFinding::NotJudged; 3]);
+    assert_eq!(found(&[]), [TaxFinding::NotJudged; 3]);
     let mut lacks = vec![block(3e6); 9];
     lacks[4][1].p99 = None;
-    assert_eq!(found(&lacks), [Found::Slower, Found::NotJudged, Found::Slower]);
+    assert_eq!(found(&lacks), [TaxFinding::Slower, TaxFinding::NotJudged, TaxFinding::Slower]);
     let taxes = judged_taxes(&vec![block(3e6); 9], 1, 2);
     assert_eq!((taxes[0].estimate, taxes[1].estimate), (Some(2e6), Some(4e6)));
     assert!(taxes[0].ratio.is_some_and(|ratio| (ratio - 3.0).abs() < 1e-9), "{taxes:?}");
     // What is there with loadgen's own delay alone is not believed.
     let mut delayed = vec![block(3e6); 9];
     for block in &mut delayed {
-        block[1].p50 = Some(Times { response: 3e6, undelayed: 0.9e6 });
+        block[1].p50 = Some(RoundTime { response: 3e6, undelayed: 0.9e6 });
     }
-    assert_eq!(found(&delayed)[0], Found::NoDifference);
+    assert_eq!(found(&delayed)[0], TaxFinding::NoDifference);
 }
 
 #[test]
@@ -193,8 +196,8 @@ fn the_rate_for_all_is_half_of_the_slowest_knee() {
 
 #[test]
 fn blocks_are_discarded_by_rules_that_do_not_look_at_the_contender() {
-    let p50 = |response: f64, undelayed: f64| Some(Times { response, undelayed });
-    let server = |lag| Some(Server { busy: 1.0, lag });
+    let p50 = |response: f64, undelayed: f64| Some(RoundTime { response, undelayed });
+    let server = |lag| Some(ServerConditions { busy: 1.0, lag });
     let fine = Conditions {
         steal: Some(0.02),
         held_up: MAX_HELD_UP,
@@ -229,7 +232,7 @@ fn blocks_are_discarded_by_rules_that_do_not_look_at_the_contender() {
 }
 
 #[test]
-fn a_machine_that_is_too_small_is_told_with_figures() {
+fn a_machine_that_is_too_small_is_reported_with_figures() {
     let large = Machine { cpus: 64, busiest: 0.3, busiest_server: 0.7, is_shared: false };
     assert!(large.warnings().is_empty());
     let server = Machine { busiest_server: 0.9, ..large }.warnings();
@@ -295,6 +298,6 @@ fn what_differs_between_contenders_is_named() {
     assert!(said(closing.clone()).is_empty() && unknown(&[closing]).is_empty(), "that was asked for");
     let blind = Facts { cached: None, per_upstream: None, ..nginx };
     let said = unknown(&[direct.clone(), blind]);
-    assert!(said.len() == 2 && said.iter().all(|said| said.contains("can't be told of nginx")), "{said:?}");
+    assert!(said.len() == 2 && said.iter().all(|said| said.contains("can't be known of nginx")), "{said:?}");
     assert!(unknown(&[direct]).is_empty());
 }

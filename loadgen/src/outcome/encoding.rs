@@ -59,7 +59,7 @@ pub(crate) fn decoded(codings: &str, body: &[u8], is_cut: bool, most: usize) -> 
             "deflate" if is_zlib(&content) => read(ZlibDecoder::new(&*content), is_cut, most),
             // The decoder would take it, and as much memory as it asks for.
             "br" if has_large_window(&content) => Err(io::Error::other("its window is larger than RFC 7932 has them")),
-            "br" => read(Decompressor::new(content.chain(Ended), BROTLI_BUFFER), is_cut, most),
+            "br" => read(Decompressor::new(content.chain(EndOfInput), BROTLI_BUFFER), is_cut, most),
             "zstd" => zstandard::decoded(&content, is_cut, most),
             "deflate" => read(DeflateDecoder::new(&*content), is_cut, most),
             other => {
@@ -90,9 +90,9 @@ fn has_large_window(content: &[u8]) -> bool {
 }
 
 /// Where what was held has ended: a decoder that asks for more has come to no end.
-struct Ended;
+struct EndOfInput;
 
-impl Read for Ended {
+impl Read for EndOfInput {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         Err(io::ErrorKind::UnexpectedEof.into())
     }
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_what_it_says_is_told() {
+    fn content_that_is_not_in_its_encoding_is_reported() {
         let whole = coded("gzip", &b"hello".repeat(50));
         for (codings, body, said) in [
             ("gzip", &b"hello"[..], "it is not gzip: "),

@@ -69,11 +69,11 @@ pub(crate) enum Json {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JsonPath {
     text: String,
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
+enum PathStep {
     Name(String),
     Index(usize),
 }
@@ -95,12 +95,12 @@ impl JsonPath {
             }
             if let Some(quoted) = rest.strip_prefix("['") {
                 let (name, behind) = quoted.split_once("']")?;
-                steps.push(Step::Name(name.to_owned()));
+                steps.push(PathStep::Name(name.to_owned()));
                 rest = behind;
             } else if let Some(index) = rest.strip_prefix('[') {
                 let (index, behind) = index.split_once(']')?;
                 let is_number = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
-                steps.push(Step::Index(index.parse().ok().filter(|_| is_number)?));
+                steps.push(PathStep::Index(index.parse().ok().filter(|_| is_number)?));
                 rest = behind;
             } else {
                 let (name, behind) = first_name(rest.strip_prefix('.')?)?;
@@ -113,15 +113,15 @@ impl JsonPath {
 
     fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         self.steps.iter().try_fold(value, |value, step| match step {
-            Step::Name(name) => value.get(name),
-            Step::Index(index) => value.get(index),
+            PathStep::Name(name) => value.get(name),
+            PathStep::Index(index) => value.get(index),
         })
     }
 }
 
-fn first_name(text: &str) -> Option<(Vec<Step>, &str)> {
+fn first_name(text: &str) -> Option<(Vec<PathStep>, &str)> {
     let end = text.find(['.', '[']).unwrap_or(text.len());
-    (end > 0).then(|| (vec![Step::Name(text[..end].to_owned())], &text[end..]))
+    (end > 0).then(|| (vec![PathStep::Name(text[..end].to_owned())], &text[end..]))
 }
 
 /// What is not as expected.
@@ -150,7 +150,7 @@ pub(crate) struct Check {
 }
 
 /// What is looked through of a body.
-struct Content<'c> {
+struct BodyText<'c> {
     bytes: Cow<'c, [u8]>,
     /// Whether there was more.
     is_cut: bool,
@@ -274,17 +274,17 @@ impl Check {
         })
     }
 
-    fn content(&self) -> Result<Content<'_>, String> {
+    fn content(&self) -> Result<BodyText<'_>, String> {
         let Some(encoding) = &self.encoding else {
-            return Ok(Content { bytes: Cow::Borrowed(&self.held), is_cut: self.is_cut });
+            return Ok(BodyText { bytes: Cow::Borrowed(&self.held), is_cut: self.is_cut });
         };
         let most = self.expectations.most_held;
         let Decoded { content, is_cut } = encoding::decoded(encoding, &self.held, self.is_cut, most)?;
-        Ok(Content { bytes: Cow::Owned(content), is_cut })
+        Ok(BodyText { bytes: Cow::Owned(content), is_cut })
     }
 }
 
-impl Content<'_> {
+impl BodyText<'_> {
     fn found(&self) -> String {
         let cut = if self.is_cut { " (the body is longer than what is held of it)" } else { "" };
         let shown = &self.bytes[..self.bytes.len().min(4 * SHOWN)];
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn each_expectation_is_met_or_tells_what_was_found() {
+    fn each_expectation_is_met_or_says_what_was_found() {
         let json = |path: &str, value: Json| Expectations {
             json: vec![(JsonPath::parse(path).unwrap(), value)],
             ..Expectations::default()

@@ -110,12 +110,12 @@ pub(crate) struct Failure {
     pub(crate) cause: Cause,
     pub(crate) message: String,
     /// What the server has answered instead, if that was a response.
-    pub(crate) answer: Option<Box<Instead>>,
+    pub(crate) answer: Option<Box<RefusalResponse>>,
 }
 
 /// A response that is the answer to something else than a request of the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Instead {
+pub(crate) struct RefusalResponse {
     pub(crate) status: u16,
     /// Its head, as people read it.
     pub(crate) head: String,
@@ -128,7 +128,7 @@ impl Failure {
 
     /// This response was the answer.
     pub(crate) fn with_answer(self, status: u16, head: String) -> Self {
-        Self { answer: Some(Box::new(Instead { status, head })), ..self }
+        Self { answer: Some(Box::new(RefusalResponse { status, head })), ..self }
     }
 
     /// What an error of a socket means.

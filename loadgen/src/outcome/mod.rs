@@ -67,7 +67,7 @@ impl Arrival {
         self.resends == 0 && self.chain == 0
     }
 
-    /// Whether what its reply tells of the server's instants is looked at: of the first ones, and of some of the others, which
+    /// Whether what its reply says of the server's instants is looked at: of the first ones, and of some of the others, which
     /// is enough to see what grows.
     #[inline]
     fn is_sampled(&self) -> bool {

@@ -16,7 +16,7 @@ use super::{
     token::{ServerTimes, TokenEcho},
 };
 
-/// The longest body of a redirect that is followed, in bytes: nobody wants it, and a server may never end it.
+/// The longest body of a redirect that is followed, in bytes: it is of no use, and a server may never end it.
 const MAX_REDIRECT_BODY: u64 = 1 << 20;
 
 /// The body of a redirect that is followed is longer than [`MAX_REDIRECT_BODY`].
@@ -163,7 +163,7 @@ impl Reply {
         self.rare = None;
     }
 
-    /// This is looked at as well.
+    /// This is looked at, too.
     #[cold]
     pub(super) fn watch(&mut self, watch: &Watch) {
         if let Some(expectations) = &watch.expectations {
@@ -308,7 +308,7 @@ impl Reply {
     /// More of the body has come.
     ///
     /// # Errors
-    /// It is that of a redirect that is followed, and too long: nobody waits for its end.
+    /// It is that of a redirect that is followed, and too long: its end is not waited for.
     #[inline]
     pub(crate) fn body(&mut self, part: &[u8]) -> Result<(), LongRedirect> {
         self.length += part.len() as u64;

@@ -26,12 +26,12 @@ pub(crate) enum TokenEcho {
     Refused,
 }
 
-/// When the server saw a request and replied, as its reply tells.
+/// When the server saw a request and replied, as its reply says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ServerTimes {
     /// Modulo [`Instants::INSTANT`] + 1; beyond that where the clock is another host's.
     seen: Nanos,
-    /// From there to the reply; [`Nanos::MAX`] where nothing is told.
+    /// From there to the reply; [`Nanos::MAX`] where nothing is said.
     server: Nanos,
 }
 
@@ -49,7 +49,7 @@ impl ServerTimes {
         Self { seen, server: instants.server }
     }
 
-    /// From when it was seen to the reply, if that is told.
+    /// From when it was seen to the reply, if that is known.
     #[inline]
     pub(crate) fn server(self) -> Option<Nanos> {
         (self.server != Nanos::MAX).then_some(self.server)
@@ -109,7 +109,7 @@ impl InFlight {
             self.reply.token = TokenEcho::Missing;
             return;
         };
-        // Whichever attempt it is of: redirects that are followed are attempts as well.
+        // Whichever attempt it is of: redirects that are followed are also attempts.
         match seen.read_own(text, ids.of(self.arrival.number, 0)) {
             Some(&Seen { epoch, length, instants, .. }) => {
                 self.reply.token = TokenEcho::Own { epoch };
@@ -119,7 +119,7 @@ impl InFlight {
                     self.reply.announced = None;
                     self.reply.note_encoded();
                 }
-                // What is sent again or follows a redirect is another request in the same number.
+                // A retry, or what follows a redirect, is another request with the same number.
                 if is_sampled(ids.run, self.arrival.number) && self.arrival.is_first() {
                     self.reply.keep_head(head, ids.run);
                 }
@@ -133,7 +133,7 @@ impl InFlight {
         }
     }
 
-    /// The echo of a message has come, from a server with this epoch. It is `wrong` where the message, which was so long, differs
+    /// The echo of a message has come, from a server with this epoch. It is `wrong` where the message, which had this length, differs
     /// from it, if it does not only end before it.
     pub(crate) fn echoed(&mut self, epoch: Option<u32>, wrong: Option<(usize, Option<usize>)>) {
         self.reply.token = TokenEcho::Own { epoch: epoch.unwrap_or_default() };

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_no_larger_than_content_codings_may_have() {
+    fn a_window_is_not_larger_than_content_codings_may_have() {
         // Magic number, no flags, the exponent of the window, and an empty last block.
         let with_window = |exponent: u8| [0x28, 0xB5, 0x2F, 0xFD, 0, exponent << 3, 1, 0, 0];
         assert_eq!(content(&with_window(13), false), Some((Vec::new(), false)), "8 MiB");

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 pub(super) struct Logged {
     /// When it began, or when it ended if its duration is not known, in nanoseconds since the Unix epoch.
     pub(super) at: i128,
-    /// How much later it may have been: the stamp tells seconds alone.
+    /// How much later it may have been: the stamp has only whole seconds.
     pub(super) is_coarse: bool,
     /// How long it took, where the stamp is of its end, in nanoseconds.
     pub(super) took: i128,
@@ -90,7 +90,7 @@ fn path(target: &str) -> Result<String, &'static str> {
     Ok(rest.find('/').map_or_else(|| "/".to_owned(), |begin| rest[begin..].to_owned()))
 }
 
-/// The first time in a line, whether it tells seconds alone, and whether it is of the end of the request.
+/// The first time in a line, whether it has only whole seconds, and whether it is of the end of the request.
 fn stamp(line: &str) -> Option<(i128, bool, bool)> {
     let bracketed = line.split_once('[').and_then(|(before, rest)| Some((before, rest.split_once(']')?.0)));
     // HAProxy's own line has a process before its brackets: haproxy[123].
@@ -190,7 +190,7 @@ fn json(object: &Map<String, Value>) -> Result<Logged, &'static str> {
     let took = units.iter().find_map(|(names, unit)| {
         let text = text(names)?;
         nanoseconds(&text, *unit).or_else(|| {
-            // With a unit of its own, such as 12ms.
+            // With its own unit, such as 12ms.
             let time = contract::quantity::duration(&text, Duration::from_secs(86_400))?;
             i128::try_from(time.as_nanos()).ok()
         })
@@ -209,7 +209,7 @@ fn json(object: &Map<String, Value>) -> Result<Logged, &'static str> {
     Ok(Logged { at, is_coarse, took: took.filter(|_| is_end).unwrap_or(0), method, path })
 }
 
-/// A time in any form, and whether it tells seconds alone.
+/// A time in any form, and whether it has only whole seconds.
 fn instant(text: &str) -> Option<(i128, bool)> {
     if let Some(at) = rfc3339(text) {
         return Some((at, !text.contains('.')));
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_request_or_no_time_is_told() {
+    fn lines_without_a_request_or_a_time_are_reported() {
         for (line, why) in [
             ("", "no request between quotes"),
             (r#"127.0.0.1 - - [27/Nov/2026:12:00:01 +0000] "-" 400 0"#, "no request between quotes"),

@@ -1,5 +1,5 @@
-//! What is wanted of a run, option by option, and the check that makes a plan of it. Options are named, and their bounds
-//! told, as on the command line.
+//! What is wanted of a run, option by option, and the check that makes a plan of it. Options have the names, and the bounds,
+//! of the command line.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::{
     Body, ClientOptions, OnOverload, Plan, PlanError, RequestOptions, Retry, TlsOptions, Version,
-    call::Encoding, call_options::ProtoFiles, lifetime, load, message, places::Places, route, target::Braces,
-    tls, verify,
+    call::Encoding, call_options::ProtoFiles, lifetime, load, message, places::ValuePlaces, route,
+    target::Braces, tls, verify,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -16,18 +16,18 @@ use crate::outcome::ExpectedStatus;
 #[derive(Clone, Debug)]
 pub struct Builder {
     pub(super) target: String,
-    /// Others that requests go to by turns.
+    /// Others that requests go to in turn.
     pub(super) others: Vec<String>,
     /// What some targets have of TLS that is their own, and where in a file that is said.
     pub(super) own_tls: Vec<(String, TlsOptions, String)>,
     pub(super) version: Version,
-    pub(super) tls: tls::Wanted,
+    pub(super) tls: tls::RunTlsOptions,
     pub(super) workers: Option<usize>,
     pub(super) pin_cpus: bool,
     pub(super) expected_status: ExpectedStatus,
-    pub(super) load: load::Wanted,
-    pub(super) lifetime: lifetime::Wanted,
-    pub(super) route: route::Wanted,
+    pub(super) load: load::LoadOptions,
+    pub(super) lifetime: lifetime::LifetimeOptions,
+    pub(super) route: route::RouteOptions,
     pub(super) client: ClientOptions,
     pub(super) id_header: String,
     /// The only request, or what the others have where they say nothing else.
@@ -38,11 +38,11 @@ pub struct Builder {
     pub(super) speed: Option<f64>,
     pub(super) braces: Braces,
     pub(super) seed: Option<u64>,
-    pub(super) places: Option<Arc<Places>>,
+    pub(super) places: Option<Arc<ValuePlaces>>,
     /// Types of all calls' messages.
     pub(super) protos: ProtoFiles,
-    pub(super) message: message::Wanted,
-    pub(super) verify: verify::Wanted,
+    pub(super) message: message::MessageOptions,
+    pub(super) verify: verify::VerifyOptions,
     /// How many loads there are at the same time, with this one.
     pub(super) loads: usize,
 }
@@ -54,13 +54,13 @@ impl Builder {
             others: Vec::new(),
             own_tls: Vec::new(),
             version: Version::Any,
-            tls: tls::Wanted::default(),
+            tls: tls::RunTlsOptions::default(),
             workers: None,
             pin_cpus: false,
             expected_status: ExpectedStatus::default(),
-            load: load::Wanted::default(),
-            lifetime: lifetime::Wanted::default(),
-            route: route::Wanted::default(),
+            load: load::LoadOptions::default(),
+            lifetime: lifetime::LifetimeOptions::default(),
+            route: route::RouteOptions::default(),
             client: ClientOptions::default(),
             id_header: contract::field::REQUEST_ID.to_owned(),
             request: RequestOptions::default(),
@@ -72,13 +72,13 @@ impl Builder {
             seed: None,
             places: None,
             protos: ProtoFiles::default(),
-            message: message::Wanted::default(),
-            verify: verify::Wanted::default(),
+            message: message::MessageOptions::default(),
+            verify: verify::VerifyOptions::default(),
             loads: 1,
         }
     }
 
-    /// Another target: requests that name none go to all of them by turns. May be repeated.
+    /// Another target: requests that name none go to all of them in turn. May be repeated.
     #[must_use]
     pub fn another_target(mut self, target: impl Into<String>) -> Self {
         self.others.push(target.into());
@@ -180,7 +180,7 @@ impl Builder {
         self
     }
 
-    /// Requests that are due for so long at first, at the rate or with the connections of the beginning, are counted apart
+    /// Requests that are due within this time at first, at the rate or with the connections of the beginning, are counted apart
     /// and measured by nothing; the total and the duration begin behind it.
     #[must_use]
     pub fn warmup(mut self, time: Duration) -> Self {
@@ -188,7 +188,7 @@ impl Builder {
         self
     }
 
-    /// A request that could not be sent for so long after it was due is dropped; with a rate or stages of a rate alone.
+    /// A request that could not be sent within this time after it was due is dropped; with a rate or stages of a rate alone.
     #[must_use]
     pub fn max_lag(mut self, time: Duration) -> Self {
         self.load.max_lag = Some(time);
@@ -203,7 +203,7 @@ impl Builder {
         self
     }
 
-    /// What becomes of a request that is due when no more may be in flight. It waits by default.
+    /// What happens to a request that is due when no more may be in flight. It waits by default.
     #[must_use]
     pub fn on_overload(mut self, on_overload: OnOverload) -> Self {
         self.load.on_overload = on_overload;
@@ -245,7 +245,7 @@ impl Builder {
         self
     }
 
-    /// Streams at once on each HTTP/2 connection.
+    /// Concurrent streams on each HTTP/2 connection.
     #[must_use]
     pub fn streams(mut self, count: usize) -> Self {
         self.load.streams = count;
@@ -344,7 +344,7 @@ impl Builder {
         self
     }
 
-    /// What is sent again when a connection breaks or a server refuses a request.
+    /// What is retried when a connection breaks or a server refuses a request.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.lifetime.retry = retry;
@@ -365,7 +365,7 @@ impl Builder {
         self
     }
 
-    /// One of so many loads at the same time: they share the CPUs.
+    /// One of this number of loads at the same time: they share the CPUs.
     pub(super) fn among(mut self, loads: usize) -> Self {
         self.loads = loads;
         self
@@ -457,7 +457,7 @@ impl Builder {
     }
 
     /// With the places in a file of what it says.
-    pub(super) fn with_places(mut self, places: Arc<Places>) -> Self {
+    pub(super) fn with_places(mut self, places: Arc<ValuePlaces>) -> Self {
         self.places = Some(places);
         self
     }
@@ -507,7 +507,7 @@ impl Builder {
         self
     }
 
-    /// A file of paths or URLs of the target, one on each line: requests go to them by turns. Braces in it are braces.
+    /// A file of paths or URLs of the target, one on each line: requests go to them in turn. Braces in it are braces.
     #[must_use]
     pub fn url_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.url_file = Some(path.into());
@@ -559,7 +559,7 @@ impl Builder {
         self
     }
 
-    /// How long a gRPC call may take, as the server is told (`grpc-timeout`).
+    /// The deadline of a gRPC call, which is sent to the server (`grpc-timeout`).
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.request.call.deadline = Some(deadline);

@@ -13,8 +13,8 @@ use prost_reflect::DescriptorPool;
 use super::{
     CallOptions, PlanError, Request, Target,
     call_message::{Given, VaryingMessages},
-    methods::{self, Method, Shape},
-    places::Places,
+    methods::{self, Method, MethodShape},
+    places::ValuePlaces,
     rows::Rows,
     stream_tokens::{Answers, StreamMessages},
     template::Values,
@@ -32,7 +32,7 @@ pub enum Encoding {
 
 /// When the messages of a call are sent, after the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pace {
+pub enum MessagePace {
     /// As fast as the server takes them.
     #[default]
     AtOnce,
@@ -56,34 +56,34 @@ pub struct Call {
     /// Whether messages of streams carry tokens.
     is_verified: bool,
     /// What is sent, once the method is known.
-    prepared: Option<Prepared>,
+    prepared: Option<PreparedCall>,
     /// Where it stands in a file, and as which request.
-    place: Option<(Arc<Places>, usize)>,
+    place: Option<(Arc<ValuePlaces>, usize)>,
 }
 
 /// What is sent, decided.
 #[derive(Clone, Debug)]
-pub struct Prepared {
+pub struct PreparedCall {
     /// The kind of the method.
-    pub shape: Shape,
+    pub shape: MethodShape,
     /// How many messages are sent in all: by default, each that is given once.
     pub count: Option<u64>,
     /// When.
-    pub pace: Pace,
-    /// How long the call may take, as the server is told.
+    pub pace: MessagePace,
+    /// The call's deadline, which is sent to the server.
     pub deadline: Option<Duration>,
-    pub(crate) messages: Messages,
+    pub(crate) messages: CallMessages,
     method: Option<Method>,
 }
 
 /// Messages, which are sent in turn; at least one.
 #[derive(Clone, Debug)]
-pub(crate) enum Messages {
+pub(crate) enum CallMessages {
     /// The same in each call, with their prefixes, and as people read them.
     Same { framed: Vec<Bytes>, shown: String },
     /// Made for each call.
     Varying(Arc<VaryingMessages>),
-    /// Each with a token of its own, and as people read them without it.
+    /// Each with its own token, and as people read them without it.
     Tokens { messages: Arc<StreamMessages>, shown: String },
 }
 
@@ -145,13 +145,13 @@ impl Call {
     }
 
     /// It is the request with this index of a file.
-    pub(super) fn stands_in(&mut self, places: &Arc<Places>, index: usize) {
+    pub(super) fn stands_in(&mut self, places: &Arc<ValuePlaces>, index: usize) {
         self.place = Some((Arc::clone(places), index));
     }
 
     /// What is sent; none as long as the server has not been asked for its types.
     #[must_use]
-    pub fn prepared(&self) -> Option<&Prepared> {
+    pub fn prepared(&self) -> Option<&PreparedCall> {
         self.prepared.as_ref()
     }
 
@@ -185,7 +185,7 @@ impl Call {
             Some(Given::Varying(template)) => {
                 let messages = VaryingMessages::new(template.clone(), method.clone(), self.encoding);
                 messages.check(rows)?;
-                self.prepare(Messages::Varying(Arc::new(messages)), Some(method))
+                self.prepare(CallMessages::Varying(Arc::new(messages)), Some(method))
             }
             Some(Given::Same(json)) => {
                 let (contents, shown) = method.messages(Some(json))?;
@@ -193,7 +193,7 @@ impl Call {
             }
             None => {
                 // What is left to loadgen is the token then.
-                let is_empty = self.is_verified && method.shape() != Shape::Unary;
+                let is_empty = self.is_verified && method.shape() != MethodShape::Unary;
                 let (contents, shown) = method.messages(is_empty.then_some(b"{}"))?;
                 self.prepare_contents(&contents, shown, Some(method))
             }
@@ -217,14 +217,14 @@ impl Call {
     ) -> Result<(), PlanError> {
         let path = method.as_ref().map(Method::full_name).filter(|_| self.is_verified);
         if let Some(messages) = path.and_then(|path| StreamMessages::of(path, contents, self.encoding)) {
-            return self.prepare(Messages::Tokens { messages: Arc::new(messages), shown }, method);
+            return self.prepare(CallMessages::Tokens { messages: Arc::new(messages), shown }, method);
         }
         let framed = contents.iter().map(|content| methods::framed(content, self.encoding)).collect();
-        self.prepare(Messages::Same { framed, shown }, method)
+        self.prepare(CallMessages::Same { framed, shown }, method)
     }
 
-    fn prepare(&mut self, messages: Messages, method: Option<Method>) -> Result<(), PlanError> {
-        let shape = method.as_ref().map_or(Shape::Unknown, Method::shape);
+    fn prepare(&mut self, messages: CallMessages, method: Option<Method>) -> Result<(), PlanError> {
+        let shape = method.as_ref().map_or(MethodShape::Unknown, Method::shape);
         let takes_many = shape.takes_many();
         let option = [
             (self.count.is_some_and(|count| count > 1), "messages"),
@@ -237,29 +237,31 @@ impl Call {
             return Err(PlanError(Refusal::new(shown, accepted, example).because("it takes one message")));
         }
         let pace = match self.interval {
-            Some(interval) if !interval.is_zero() => Pace::Every(interval),
-            None if shape == Shape::BidiStream => Pace::Replies,
-            _ => Pace::AtOnce,
+            Some(interval) if !interval.is_zero() => MessagePace::Every(interval),
+            None if shape == MethodShape::BidiStream => MessagePace::Replies,
+            _ => MessagePace::AtOnce,
         };
         self.prepared =
-            Some(Prepared { shape, messages, count: self.count, pace, deadline: self.deadline, method });
+            Some(PreparedCall { shape, messages, count: self.count, pace, deadline: self.deadline, method });
         Ok(())
     }
 }
 
-impl Prepared {
+impl PreparedCall {
     /// The messages of one call as people read them.
     pub(crate) fn shown(&self, values: &Values<'_>) -> String {
         match &self.messages {
-            Messages::Same { shown, .. } => shown.clone(),
-            Messages::Tokens { shown, .. } => format!("{shown}[each with its token in the first field]\n"),
-            Messages::Varying(messages) => messages.shown(values),
+            CallMessages::Same { shown, .. } => shown.clone(),
+            CallMessages::Tokens { shown, .. } => {
+                format!("{shown}[each with its token in the first field]\n")
+            }
+            CallMessages::Varying(messages) => messages.shown(values),
         }
     }
 
     /// How many numbers a call's messages take where they carry tokens, or where its replies are numbered; none where they don't.
     pub(crate) fn numbers(&self) -> Option<u64> {
-        let Messages::Tokens { messages, .. } = &self.messages else { return None };
+        let CallMessages::Tokens { messages, .. } = &self.messages else { return None };
         Some(match messages.answers() {
             Answers::Several(replies) => replies,
             _ => self.count.unwrap_or(messages.len()),

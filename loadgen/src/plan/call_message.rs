@@ -106,11 +106,11 @@ fn rendered(template: &Template, values: &Values<'_>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::template::{Place, Sources};
+    use crate::plan::template::{TextContext, ValueSources};
 
     fn messages(method: &str, json: &str, encoding: Encoding) -> VaryingMessages {
-        let sources = Sources { rows: None, env: &|_| None };
-        let template = Template::compile(json.as_bytes(), Place::Json, 0, &sources).unwrap();
+        let sources = ValueSources { rows: None, env: &|_| None };
+        let template = Template::compile(json.as_bytes(), TextContext::Json, 0, &sources).unwrap();
         let method = Method::find(&methods::known(), "echo.EchoService", method, "x").unwrap();
         VaryingMessages::new(template, method, encoding)
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_has_messages_of_its_own_and_the_same_each_time() {
+    fn a_call_has_its_own_messages_and_the_same_each_time() {
         let list = r#"[{"message": "{{seq}}"}, {"message": "{{uuid}}", "timestamp": {{seq}}}]"#;
         for encoding in [Encoding::Identity, Encoding::Gzip] {
             let messages = messages("StreamEcho", list, encoding);

@@ -31,7 +31,7 @@ pub const MAX_MESSAGES: u64 = 1_000_000_000;
 /// What is wanted of a gRPC call beside its method, its message and its metadata. What is left out is as on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallOptions {
-    /// How long it may take, as the server is told (`grpc-timeout`).
+    /// Its deadline, which is sent to the server (`grpc-timeout`).
     pub deadline: Option<Duration>,
     /// What its messages are compressed with: by default, nothing.
     pub encoding: Option<Encoding>,

@@ -9,7 +9,7 @@ use super::{
     Builder, Client, Expect, Lifetime, Load, MAX_CHAINS, MAX_WORKERS, Message, Plan, PlanError, Protocol,
     Request, RequestOptions, Requests, Site, Target, accepted,
     contents::Contents,
-    replay::{self, Replay, Skipped},
+    replay::{self, ReplayLog, Skipped},
     request::Common,
     site::{self, OfSite, Targets},
 };
@@ -73,7 +73,7 @@ impl Builder {
                     || !self.request.trailers.is_empty()
                     || self.request.expect_continue == Some(true),
                 "chunks, trailers or an expectation of 100 with a WebSocket",
-                "them with requests: messages have a form of their own",
+                "them with requests: messages have their own form",
             ),
             (
                 self.client.follow.unwrap_or(0) > 0,
@@ -131,8 +131,8 @@ impl Builder {
         site::spread(targets, &by_default, has_path, several, self.places.as_deref())
     }
 
-    /// The log that is replayed, if one is, and what people are told of it.
-    fn read_log(&self, target: &Target, has_several: bool) -> Result<Option<(Replay, String)>, PlanError> {
+    /// The log that is replayed, if one is, and how it is shown to people.
+    fn read_log(&self, target: &Target, has_several: bool) -> Result<Option<(ReplayLog, String)>, PlanError> {
         let Some(path) = &self.replay else {
             return match self.speed {
                 None => Ok(None),
@@ -177,7 +177,7 @@ impl Builder {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let said: String =
             format!("{name} at {speed}x").chars().filter(|c| !c.is_control()).take(200).collect();
-        Ok(Some((Replay::read(path, speed)?, said)))
+        Ok(Some((ReplayLog::read(path, speed)?, said)))
     }
 
     pub(super) fn checked(mut self) -> Result<Plan, PlanError> {
@@ -185,7 +185,7 @@ impl Builder {
         let verify = self.check_verify(target.websocket)?;
         let lifetime = match &verify {
             None => Lifetime::new(&self.lifetime)?,
-            // What is sent again, but what provably was not processed, would look like a repeat in between.
+            // A retry, other than of what provably was not processed, would look like a repeat in between.
             Some(_) => Lifetime::new(&self.lifetime)?.sending_nothing_unseen_again(),
         };
         let mut targets = Targets::new(target.clone(), self.version, self.braces);
@@ -281,7 +281,7 @@ impl Builder {
             let shown = "--warmup of a closed loop, or of random times, before requests with a count";
             return Err(PlanError(Refusal::new(shown, accepted, "weight: 3")));
         }
-        // Each worker has a connection and a request of its own.
+        // Each worker has its own connection and request.
         let most = load.connections.min(load.max_in_flight).min(MAX_WORKERS);
         let workers = match self.workers {
             Some(workers) => NonZeroUsize::new(workers).filter(|workers| *workers <= most).ok_or_else(|| {

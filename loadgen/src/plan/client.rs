@@ -18,7 +18,7 @@ const LARGEST_WINDOW: u64 = (1 << 31) - 1;
 /// The most idle connections that are accepted.
 pub const MAX_IDLE_CONNECTIONS: usize = 1_000_000;
 
-/// The most requests at once on a connection of HTTP/1.1 that are accepted.
+/// The maximum number of requests at the same time on a connection of HTTP/1.1 that is accepted.
 pub const MAX_PIPELINE: usize = 1000;
 
 /// The most redirects that are followed for a request.
@@ -44,7 +44,7 @@ pub struct ClientOptions {
     pub recv_rate: Option<u64>,
     /// The same of what it writes.
     pub send_rate: Option<u64>,
-    /// Requests at once on a connection of HTTP/1.1: 1 to [`MAX_PIPELINE`].
+    /// Requests at the same time on a connection of HTTP/1.1: 1 to [`MAX_PIPELINE`].
     pub pipeline: Option<usize>,
     /// Redirects that are followed for each request: 0 to [`MAX_FOLLOW`].
     pub follow: Option<usize>,
@@ -112,7 +112,7 @@ pub struct Client {
     pub recv_rate: Option<u64>,
     /// The same of what it writes.
     pub send_rate: Option<u64>,
-    /// Requests at once on a connection of HTTP/1.1.
+    /// Requests at the same time on a connection of HTTP/1.1.
     pub pipeline: NonZeroUsize,
     /// Redirects that are followed for each request.
     pub follow: u8,

@@ -22,9 +22,9 @@ const MAX_EXPECTATIONS: usize = 100;
 /// counted beside errors.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Expect {
-    /// Statuses, like `200,404`, `2xx` or `500-503`. They are successes as well.
+    /// Statuses, like `200,404`, `2xx` or `500-503`. They are successes, too.
     pub status: Option<String>,
-    /// Statuses of gRPC calls, like `NOT_FOUND`. They are successes as well.
+    /// Statuses of gRPC calls, like `NOT_FOUND`. They are successes, too.
     pub grpc_status: Option<String>,
     /// Header fields by their names.
     pub headers: Vec<(String, ExpectedText)>,

@@ -44,7 +44,7 @@ pub fn together_within_files(
 
 /// What is wrong is their sum, and not any one of them.
 fn too_many_together(plans: &[Plan], needs: &[u64], all: u64, limit: u64) -> PlanError {
-    /// So many are named, those that need most.
+    /// This number of plans are named, those that need most.
     const NAMED: usize = 5;
     let mut each: Vec<(u64, &Plan)> = needs.iter().copied().zip(plans).collect();
     each.sort_by_key(|(need, _)| std::cmp::Reverse(*need));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn each_target_has_connections_of_its_own() {
+    fn each_target_has_its_own_connections() {
         let of = |text: &str| {
             let file =
                 crate::plan::file::PlanFile::parse(text, "plan.yaml", std::path::Path::new("")).unwrap();
@@ -234,7 +234,7 @@ mod tests {
         let error = three.clone().within_files(500, OtherEnd::Elsewhere).unwrap_err().to_string();
         assert!(error.contains("at most 153 connections to each target"), "{error}");
         assert!(three.within_files(940, OtherEnd::Elsewhere).is_ok());
-        // It is told of where it stands, if that is in a file.
+        // It is reported with its place, if that is in a file.
         for (load, said) in [
             (
                 "connections: 900",

@@ -56,7 +56,7 @@ pub(crate) const LOAD: &[&str] = &[
     "binary",
     "ping_interval",
 ];
-/// What a target has that is no text alone.
+/// What a target has that is more than text.
 pub(super) const TARGET: &[&str] = &["url", "cacert", "insecure", "cert", "key", "sni", "tls_min_version"];
 
 /// What a flag is called in a plan, if it can be said there.

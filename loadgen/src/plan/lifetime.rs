@@ -1,4 +1,4 @@
-//! How long connections live, how fast they are opened, and what is sent again when one breaks.
+//! How long connections live, how fast they are opened, and what is retried when one breaks.
 
 use std::{num::NonZeroU64, time::Duration};
 
@@ -10,16 +10,16 @@ use super::{
     load::longer_than_zero,
 };
 
-/// The most requests for each connection that are accepted.
+/// The maximum number of requests for each connection that is accepted.
 pub const MAX_REQUESTS_PER_CONNECTION: u64 = 1_000_000_000_000_000;
 
-/// The most connections per second that are accepted.
+/// The maximum number of connections per second that is accepted.
 pub const MAX_CONNECTIONS_PER_SECOND: f64 = 1_000_000.0;
 
 /// The fewest connections per second that are accepted.
 pub const MIN_CONNECTIONS_PER_SECOND: f64 = 0.001;
 
-/// What is sent again, after its connection broke or its server refused it. A request that has not left goes another way in
+/// What is retried after its connection broke or its server refused it. A request that has not left goes another way in
 /// any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Retry {
@@ -47,7 +47,7 @@ impl Retry {
         }
     }
 
-    /// Whether a request with this method is sent again although the server may have seen it.
+    /// Whether a request with this method is retried although the server may have seen it.
     #[must_use]
     pub fn unseen(self, method: &http::Method) -> bool {
         match self {
@@ -57,7 +57,7 @@ impl Retry {
         }
     }
 
-    /// Whether a request is sent again that the server says it has not processed.
+    /// Whether a request is retried that the server says it has not processed.
     #[must_use]
     pub fn unprocessed(self) -> bool {
         self != Self::None
@@ -73,12 +73,12 @@ pub struct Lifetime {
     pub age: Option<Duration>,
     /// Connections opened per second, at most.
     pub per_second: Option<f64>,
-    /// What is sent again.
+    /// What is retried.
     pub retry: Retry,
 }
 
 impl Lifetime {
-    pub(super) fn new(wanted: &Wanted) -> Result<Self, PlanError> {
+    pub(super) fn new(wanted: &LifetimeOptions) -> Result<Self, PlanError> {
         let requests = match (wanted.requests, wanted.keep_alive) {
             (Some(_), false) => {
                 let shown = "--requests-per-connection and --no-keepalive exclude each other";
@@ -103,7 +103,7 @@ impl Lifetime {
         })
     }
 
-    /// The same, with nothing sent again that the server may have seen.
+    /// The same, with nothing retried that the server may have seen.
     pub(super) fn sending_nothing_unseen_again(self) -> Self {
         let retry = match self.retry {
             Retry::None => Retry::None,
@@ -126,7 +126,7 @@ impl Lifetime {
 
 /// What is wanted, before it is checked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
+pub(super) struct LifetimeOptions {
     pub(super) requests: Option<u64>,
     pub(super) keep_alive: bool,
     pub(super) age: Option<Duration>,
@@ -134,7 +134,7 @@ pub(super) struct Wanted {
     pub(super) retry: Retry,
 }
 
-impl Default for Wanted {
+impl Default for LifetimeOptions {
     fn default() -> Self {
         Self { requests: None, keep_alive: true, age: None, per_second: None, retry: Retry::default() }
     }
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sent_again_depends_on_the_policy_and_the_method() {
+    fn what_is_retried_depends_on_the_policy_and_the_method() {
         use http::Method;
         for (retry, unprocessed, get, put, post) in [
             (Retry::None, false, false, false, false),
@@ -168,7 +168,11 @@ mod tests {
             (MAX_REQUESTS_PER_CONNECTION, true),
             (MAX_REQUESTS_PER_CONNECTION + 1, false),
         ] {
-            assert_eq!(new(Wanted { requests: Some(requests), ..Wanted::default() }), taken, "{requests}");
+            assert_eq!(
+                new(LifetimeOptions { requests: Some(requests), ..LifetimeOptions::default() }),
+                taken,
+                "{requests}"
+            );
         }
         for (per_second, taken) in [
             (0.0, false),
@@ -179,12 +183,12 @@ mod tests {
             (f64::INFINITY, false),
         ] {
             assert_eq!(
-                new(Wanted { per_second: Some(per_second), ..Wanted::default() }),
+                new(LifetimeOptions { per_second: Some(per_second), ..LifetimeOptions::default() }),
                 taken,
                 "{per_second}"
             );
         }
-        assert!(!new(Wanted { age: Some(Duration::ZERO), ..Wanted::default() }));
-        assert!(!new(Wanted { requests: Some(2), keep_alive: false, ..Wanted::default() }));
+        assert!(!new(LifetimeOptions { age: Some(Duration::ZERO), ..LifetimeOptions::default() }));
+        assert!(!new(LifetimeOptions { requests: Some(2), keep_alive: false, ..LifetimeOptions::default() }));
     }
 }

@@ -8,7 +8,7 @@ use contract::quantity::LONGEST_TIME;
 use super::{
     Lifetime, MAX_NAME, PlanError, Protocol, Target,
     accepted::{self, refused, refused_because},
-    stages::{self, Stages as Read},
+    stages::{self, ReadStages},
 };
 use crate::{
     clock::{Nanos, nanos},
@@ -27,13 +27,13 @@ pub const MAX_RATE: f64 = 100_000_000.0;
 /// The highest total that is accepted.
 pub const MAX_TOTAL: u64 = 1_000_000_000_000_000;
 
-/// The most connections, and the most in flight, that are accepted.
+/// The maximum number of connections, and of requests in flight, that is accepted.
 pub const MAX_IN_FLIGHT: usize = 1_000_000;
 
-/// The most streams on a connection that are accepted.
+/// The maximum number of streams on a connection that is accepted.
 pub const MAX_STREAMS: usize = 100_000;
 
-/// Requests at once, connections to begin with, and streams on each, unless other numbers are given.
+/// Requests in flight, connections to begin with, and streams on each, unless other numbers are given.
 pub const DEFAULT_MAX_IN_FLIGHT: usize = 10_000;
 /// See [`DEFAULT_MAX_IN_FLIGHT`].
 pub const DEFAULT_CONNECTIONS: usize = 10;
@@ -52,7 +52,7 @@ pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest that requests may wait for others to be sent with.
 pub const LONGEST_COALESCE: Duration = Duration::from_millis(100);
 
-/// What becomes of a request that is due when no more may be in flight.
+/// What happens to a request that is due when no more may be in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnOverload {
     /// It waits, and the wait counts in its response time.
@@ -65,7 +65,7 @@ pub enum OnOverload {
 /// How requests come to be due.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
-    /// By a schedule, whatever becomes of them.
+    /// By a schedule, whatever happens to them.
     Open {
         /// When they are due.
         arrivals: Arrivals,
@@ -96,11 +96,11 @@ pub struct Load {
     pub mean_rate: Option<f64>,
     /// The stages, as they are written.
     pub stages: Option<String>,
-    /// The log that is replayed, as people are told of it.
+    /// The log that is replayed, as it is shown to people.
     pub replay: Option<String>,
     /// What random times follow from, if that was said.
     pub seed: Option<u64>,
-    /// Requests that are due for so long at first are counted apart: what follows is of those behind it.
+    /// Requests that are due within this time at first are counted apart: what follows is of those behind it.
     pub warmup: Duration,
     /// Exactly this many requests.
     pub total: Option<u64>,
@@ -112,13 +112,13 @@ pub struct Load {
     pub max_connections: NonZeroUsize,
     /// The same if HTTP/1.1 is spoken.
     pub(super) http1_connections: NonZeroUsize,
-    /// Requests at once on a connection.
+    /// Requests at the same time on a connection.
     pub streams: NonZeroUsize,
     /// The same if HTTP/2 is spoken.
     http2_streams: NonZeroUsize,
     /// The same if HTTP/1.1 is spoken.
     pub(super) http1_streams: NonZeroUsize,
-    /// Requests at once in the whole run.
+    /// Requests in flight in the whole run.
     pub max_in_flight: NonZeroUsize,
     /// How long a request may take once it is sent.
     pub timeout: Duration,
@@ -173,13 +173,13 @@ impl Load {
 
     pub(super) fn new(
         target: &Target,
-        wanted: &Wanted,
+        wanted: &LoadOptions,
         lifetime: &Lifetime,
         pipeline: NonZeroUsize,
     ) -> Result<Self, PlanError> {
         let max_in_flight = count(&accepted::MAX_IN_FLIGHT, wanted.max_in_flight, MAX_IN_FLIGHT)?;
         let streams = count(&accepted::STREAMS, wanted.streams, MAX_STREAMS)?;
-        // A connection never has more requests at once than in all.
+        // A connection never has more requests in flight than the whole run.
         let most = lifetime.requests.and_then(|most| NonZeroUsize::try_from(most).ok());
         let [streams, http1_streams] =
             [streams, pipeline].map(|streams| most.map_or(streams, |most| streams.min(most)));
@@ -204,8 +204,8 @@ impl Load {
         let replayed = wanted.replay.as_ref().map(|(due, _)| timing.of_log(Arc::clone(due)));
         let (shape, mean_rate) = match (wanted.rate.map(rate).transpose()?, &stages) {
             (Some(rate), _) => open(timing.at_rate(rate)),
-            (None, Some(Read::Rates(stages))) => open(timing.by_stages(stages)),
-            (None, Some(Read::Connections(stages))) => {
+            (None, Some(ReadStages::Rates(stages))) => open(timing.by_stages(stages)),
+            (None, Some(ReadStages::Connections(stages))) => {
                 (Shape::Closed { stages: Some(with_warmup(stages, warmup)) }, None)
             }
             (None, None) => match replayed {
@@ -224,7 +224,7 @@ impl Load {
             start: wanted.start.map(start).transpose()?.unwrap_or_default(),
             shape,
             mean_rate,
-            stages: stages.as_ref().map(Read::canonical),
+            stages: stages.as_ref().map(ReadStages::canonical),
             replay: wanted.replay.as_ref().map(|(_, said)| said.clone()),
             seed: wanted.seed,
             warmup,
@@ -272,12 +272,12 @@ impl Load {
         }
     }
 
-    /// This is spoken: HTTP/1.1 has a request at once on a connection, unless it pipelines, and may open more connections.
+    /// This is spoken: HTTP/1.1 has one request at a time on a connection, unless it pipelines, and may open more connections.
     pub(super) fn speak(&mut self, protocol: Protocol) {
         (self.max_connections, self.streams) = self.within(protocol);
     }
 
-    /// The most connections to a server that speaks this, and requests at once on each.
+    /// The maximum number of connections to a server that speaks this, and of requests at the same time on each.
     pub(crate) fn within(&self, protocol: Protocol) -> (NonZeroUsize, NonZeroUsize) {
         match protocol {
             Protocol::Http1 => (self.http1_connections, self.http1_streams),
@@ -310,12 +310,12 @@ impl Load {
 
 /// What is wanted, before it is checked.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct LoadOptions {
     pub(super) name: Option<String>,
     pub(super) start: Option<Duration>,
     pub(super) rate: Option<f64>,
     pub(super) stages: Option<String>,
-    /// When requests of a log are due, and what people are told of it.
+    /// When requests of a log are due, and how it is shown to people.
     pub(super) replay: Option<(Arc<[Nanos]>, String)>,
     pub(super) poisson: bool,
     pub(super) seed: Option<u64>,
@@ -333,7 +333,7 @@ pub(super) struct Wanted {
     pub(super) connect_timeout: Duration,
 }
 
-impl Default for Wanted {
+impl Default for LoadOptions {
     fn default() -> Self {
         Self {
             name: None,
@@ -359,10 +359,11 @@ impl Default for Wanted {
     }
 }
 
-impl Wanted {
+impl LoadOptions {
     /// What excludes, or needs, something else.
-    fn check_together(&self, stages: Option<&Read>) -> Result<(), PlanError> {
-        let is_open = self.rate.is_some() || self.replay.is_some() || matches!(stages, Some(Read::Rates(_)));
+    fn check_together(&self, stages: Option<&ReadStages>) -> Result<(), PlanError> {
+        let is_open =
+            self.rate.is_some() || self.replay.is_some() || matches!(stages, Some(ReadStages::Rates(_)));
         for (is_wrong, wrong, accepted, example) in [
             (
                 self.stages.is_some() && self.rate.is_some(),
@@ -387,7 +388,7 @@ impl Wanted {
                 "loadgen --stages=10s@100,30s@100..1000 localhost:8080",
             ),
             (
-                self.connections.is_some() && matches!(stages, Some(Read::Connections(_))),
+                self.connections.is_some() && matches!(stages, Some(ReadStages::Connections(_))),
                 "--stages of connections and --connections exclude each other",
                 "one of them",
                 "loadgen --stages=10s@10c,30s@10c..100c localhost:8080",
@@ -489,7 +490,7 @@ fn with_warmup(stages: &[ConnectionStage], warmup: Duration) -> ConnectionStages
     ConnectionStages::new(&all)
 }
 
-fn read_stages(text: &str, warmup: Option<Duration>) -> Result<Read, PlanError> {
+fn read_stages(text: &str, warmup: Option<Duration>) -> Result<ReadStages, PlanError> {
     let refused = |why: &str| {
         let shown: String = text.chars().take(60).collect();
         let more = if shown.len() < text.len() { "..." } else { "" };
@@ -497,8 +498,8 @@ fn read_stages(text: &str, warmup: Option<Duration>) -> Result<Read, PlanError> 
     };
     let stages = stages::read(text).map_err(|why| refused(&why))?;
     let begins_at_zero = match &stages {
-        Read::Rates(stages) => stages.first().is_some_and(|first| first.from <= 0.0),
-        Read::Connections(stages) => stages.first().is_some_and(|first| first.from == 0),
+        ReadStages::Rates(stages) => stages.first().is_some_and(|first| first.from <= 0.0),
+        ReadStages::Connections(stages) => stages.first().is_some_and(|first| first.from == 0),
     };
     if warmup.is_some() && begins_at_zero {
         return Err(refused("with --warmup, which is at the level of the beginning, that can't be 0"));

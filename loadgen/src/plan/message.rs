@@ -39,13 +39,13 @@ const HANDSHAKE: [&str; 5] =
 
 /// What is wanted, before it is checked.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wanted {
+pub(super) struct MessageOptions {
     pub(super) size: Option<u64>,
     pub(super) binary: bool,
     pub(super) ping_interval: Option<Duration>,
 }
 
-impl Wanted {
+impl MessageOptions {
     /// Options about messages are a mistake where none are sent.
     pub(super) fn refuse(&self, target: &Target) -> Result<(), PlanError> {
         let option = [
@@ -89,7 +89,7 @@ impl Message {
     /// In a `verified` run, it begins with a token.
     pub(super) fn new(
         target: &Target,
-        wanted: &Wanted,
+        wanted: &MessageOptions,
         request: &mut Request,
         verified: bool,
     ) -> Result<Self, PlanError> {

@@ -1,4 +1,4 @@
-//! A method and the types of its messages, as descriptors tell: JSON to the bytes that are sent, and back.
+//! A method and the types of its messages, as descriptors say: JSON to the bytes that are sent, and back.
 
 use std::io::{Read as _, Write as _};
 
@@ -34,7 +34,7 @@ const MAX_MESSAGES_SHOWN: usize = 10_000;
 
 /// What kind of method is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum MethodShape {
     /// One message, one response.
     Unary,
     /// A stream of messages, one response.
@@ -47,7 +47,7 @@ pub enum Shape {
     Unknown,
 }
 
-impl Shape {
+impl MethodShape {
     /// Whether it may take more than one message.
     pub(crate) fn takes_many(self) -> bool {
         matches!(self, Self::ClientStream | Self::BidiStream | Self::Unknown)
@@ -108,12 +108,12 @@ impl Method {
         self.0.full_name()
     }
 
-    pub(super) fn shape(&self) -> Shape {
+    pub(super) fn shape(&self) -> MethodShape {
         match (self.0.is_client_streaming(), self.0.is_server_streaming()) {
-            (false, false) => Shape::Unary,
-            (true, false) => Shape::ClientStream,
-            (false, true) => Shape::ServerStream,
-            (true, true) => Shape::BidiStream,
+            (false, false) => MethodShape::Unary,
+            (true, false) => MethodShape::ClientStream,
+            (false, true) => MethodShape::ServerStream,
+            (true, true) => MethodShape::BidiStream,
         }
     }
 

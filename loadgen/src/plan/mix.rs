@@ -6,7 +6,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
-/// The most requests of a mix.
+/// The maximum number of requests of a mix.
 pub(crate) const MAX_REQUESTS: usize = 1000;
 
 /// The longest sequence: the sum of weights or counts, divided by what they have in common.
@@ -130,7 +130,7 @@ impl Mix {
     }
 
     /// The place in the sequence. The parts take turns, each time in another order: with each arrival in its own place, a
-    /// part that has every second one would get but one of two requests.
+    /// part that has every second one would get only one of two requests.
     fn place(&self, number: u64) -> u64 {
         if self.is_in_order {
             return number;

@@ -57,7 +57,7 @@ pub use files::{OtherEnd, together_within_files};
 pub use lifetime::{Lifetime, Retry};
 pub use load::{Load, OnOverload, Shape};
 pub use message::Message;
-pub use methods::Shape as MethodShape;
+pub use methods::MethodShape;
 pub(crate) use methods::{contents, known, no_service};
 use prost_reflect::DescriptorPool;
 pub(crate) use proto_files::add as add_types;
@@ -66,8 +66,8 @@ pub use request::Request;
 pub use request_options::{Body, MAX_BODY, RequestOptions, Share};
 pub use requests::{MAX_NAME, MAX_NAMES, MAX_URLS};
 pub(crate) use requests::{Names, Requests};
-pub(crate) use route::Instead;
 pub use route::Route;
+pub(crate) use route::RouteOverride;
 pub use site::Site;
 pub(crate) use stream_tokens::{Answers, StreamMessages, StreamNumbers, of_streams};
 pub(crate) use target::Endpoint;
@@ -118,7 +118,7 @@ pub struct Plan {
     verify: Option<Verify>,
     has_phases: bool,
     /// Where what it says stands, if that is in a file.
-    places: Option<Arc<places::Places>>,
+    places: Option<Arc<places::ValuePlaces>>,
 }
 
 /// A mistake in what is wanted: one line that says what is wrong with which input, what is accepted, and an example.
@@ -249,14 +249,14 @@ impl Plan {
         self.requests.all()
     }
 
-    /// How requests are told apart in reports; none with one alone.
+    /// How requests are distinguished in reports; none with one alone.
     pub(crate) fn names(&self) -> &Names {
         self.requests.names()
     }
 
     /// Which request each arrival sends, where this number of parts share the arrivals.
     pub(crate) fn mix(&self, parts: u64) -> Mix {
-        // A total does not tell how many there are with the warm-up.
+        // A total does not say how many there are with the warm-up.
         let total = self.load.total.filter(|_| self.load.warmup.is_zero());
         let count = self.load.arrivals().and_then(Arrivals::count);
         self.requests.mix().clone().over(count.or(total), parts)
@@ -325,7 +325,7 @@ impl Plan {
         Ok(plan.for_one_exchange().within(self.load.connect_timeout))
     }
 
-    /// One GET of another path of one of its servers, which nobody waits for as for a request of the run.
+    /// One GET of another path of one of its servers, which is not waited for like a request of the run.
     pub(crate) fn getting(&self, site: usize, path: &str) -> Result<Self, PlanError> {
         let mut plan = self.clone();
         plan.sites = vec![self.sites[site].clone()];
@@ -352,7 +352,7 @@ impl Plan {
         self.sites[0].route()
     }
 
-    /// What becomes of connections.
+    /// What happens to connections.
     #[must_use]
     pub fn lifetime(&self) -> &Lifetime {
         &self.lifetime
@@ -400,16 +400,16 @@ impl Plan {
 
     /// How messages of streams are numbered, if any of them carry tokens.
     pub(crate) fn stream_numbers(&self) -> Option<StreamNumbers> {
-        let numbers = self.calls().filter_map(Call::prepared).filter_map(call::Prepared::numbers);
+        let numbers = self.calls().filter_map(Call::prepared).filter_map(call::PreparedCall::numbers);
         numbers.max().map(StreamNumbers::of)
     }
 
-    /// Whether requests before, while and after something happens are told apart.
+    /// Whether requests before, while and after something happens are distinguished.
     pub(crate) fn has_phases(&self) -> bool {
         self.has_phases
     }
 
-    /// The same, with those told apart.
+    /// The same, with those distinguished.
     #[must_use]
     pub(crate) fn with_phases(self) -> Self {
         Self { has_phases: true, ..self }
@@ -440,7 +440,7 @@ impl Plan {
         self
     }
 
-    /// The same, for so many requests on one connection, one after the other, all of which are kept.
+    /// The same, for `count` requests on one connection, one after the other, all of which are kept.
     #[must_use]
     pub(crate) fn for_exchanges(mut self, count: u64) -> Self {
         self = self.for_one_exchange();

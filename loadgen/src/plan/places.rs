@@ -7,36 +7,36 @@ use command_line::Refusal;
 use super::known_keys::key_of;
 
 /// Line and column.
-pub(crate) type Place = (usize, usize);
+pub(crate) type Position = (usize, usize);
 
 /// Where the values of a plan stand.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Places {
+pub(crate) struct ValuePlaces {
     name: String,
     /// Of what is an option, by its name.
-    of_run: HashMap<String, Place>,
+    of_run: HashMap<String, Position>,
     /// Of each of several targets, by what it says.
-    targets: Vec<(String, Place)>,
-    requests: Vec<OfRequest>,
+    targets: Vec<(String, Position)>,
+    requests: Vec<RequestPlaces>,
     /// Of the load, if it is one of several.
-    load: Option<OfLoad>,
+    load: Option<LoadPlaces>,
 }
 
 /// Of a load, and which options it says.
 #[derive(Clone, Debug)]
-struct OfLoad {
-    place: Place,
+struct LoadPlaces {
+    place: Position,
     says: Vec<String>,
 }
 
 /// Of a request, and of what it has, by option.
 #[derive(Clone, Debug)]
-struct OfRequest {
-    place: Place,
-    values: HashMap<String, Place>,
+struct RequestPlaces {
+    place: Position,
+    values: HashMap<String, Position>,
 }
 
-impl Places {
+impl ValuePlaces {
     pub(super) fn of(name: &str) -> Self {
         Self { name: name.to_owned(), ..Self::default() }
     }
@@ -46,23 +46,23 @@ impl Places {
         &self.name
     }
 
-    pub(super) fn put_of_run(&mut self, option: &str, place: Place) {
+    pub(super) fn put_of_run(&mut self, option: &str, place: Position) {
         self.of_run.insert(option.to_owned(), place);
     }
 
-    pub(super) fn put_target(&mut self, text: &str, place: Place) {
+    pub(super) fn put_target(&mut self, text: &str, place: Position) {
         self.targets.push((text.to_owned(), place));
     }
 
     /// The next request, and where what it has stands, by option.
-    pub(super) fn put_request(&mut self, place: Place, values: HashMap<String, Place>) {
-        self.requests.push(OfRequest { place, values });
+    pub(super) fn put_request(&mut self, place: Position, values: HashMap<String, Position>) {
+        self.requests.push(RequestPlaces { place, values });
     }
 
     /// The same of one of several loads: where it and what it says stands, and which requests it sends.
     #[must_use]
-    pub(super) fn of_load(mut self, load: Place, says: &Self, requests: Option<&[usize]>) -> Self {
-        self.load = Some(OfLoad { place: load, says: says.of_run.keys().cloned().collect() });
+    pub(super) fn of_load(mut self, load: Position, says: &Self, requests: Option<&[usize]>) -> Self {
+        self.load = Some(LoadPlaces { place: load, says: says.of_run.keys().cloned().collect() });
         self.of_run.extend(says.of_run.iter().map(|(option, place)| (option.clone(), *place)));
         if let Some(sent) = requests {
             self.requests = sent.iter().filter_map(|index| self.requests.get(*index).cloned()).collect();
@@ -71,7 +71,7 @@ impl Places {
     }
 
     /// As messages have it.
-    pub(super) fn shown(&self, (line, column): Place) -> String {
+    pub(super) fn shown(&self, (line, column): Position) -> String {
         format!("{}:{line}:{column}", self.name)
     }
 
@@ -129,12 +129,12 @@ impl Places {
     }
 
     /// Where the first option stands that is named in a text and stands in the file.
-    fn place_of_named(&self, text: &str) -> Option<Place> {
+    fn place_of_named(&self, text: &str) -> Option<Position> {
         flags_in(text).find_map(|flag| self.of_run.get(flag)).copied()
     }
 
     /// Where that of several targets stands that is spoken of in a text.
-    fn place_of_target(&self, text: &str) -> Option<Place> {
+    fn place_of_target(&self, text: &str) -> Option<Position> {
         let is_about_one = text.starts_with("invalid target") || text.starts_with("the target");
         let named = self.targets.iter().filter(|(target, _)| is_about_one && text.contains(&**target));
         named.max_by_key(|(target, _)| target.len()).map(|(_, place)| *place)
@@ -147,8 +147,8 @@ fn flags_in(text: &str) -> impl Iterator<Item = &str> {
     text.split("--").skip(1).map(move |rest| &rest[..rest.find(|c| !is_of_name(c)).unwrap_or(rest.len())])
 }
 
-impl OfLoad {
-    /// Whether what does not go together does not in this load: it may as well be what was typed.
+impl LoadPlaces {
+    /// Whether what does not go together does not in this load: it may just as well be what was typed.
     fn is_meant(&self, subject: &str) -> bool {
         !subject.contains("--") || self.says.iter().any(|option| subject.contains(&format!("--{option}")))
     }

@@ -48,7 +48,7 @@ pub(super) fn compile(files: &[PathBuf], paths: &[PathBuf]) -> Result<Descriptor
             .map_err(|why| refused_because(&accepted::PROTO, file.display(), why))?;
     }
     if let Some(first) = sources.first() {
-        // A file that can't be read is told as such, not as one that is in no folder of imports; and an endless one is not
+        // A file that can't be read is reported as such, not as one that is in no folder of imports; and an endless one is not
         // compiled.
         sources.iter().try_for_each(|file| read_file(file, MAX_SOURCE, &accepted::PROTO).map(drop))?;
         let compiled = compile_sources(&sources, paths)
@@ -153,7 +153,7 @@ fn compile_sources(sources: &[&PathBuf], paths: &[PathBuf]) -> Result<FileDescri
     thread::scope(move |scope| {
         // What imports what is followed as deep as it goes.
         let compile = move || {
-            let files = Sources { folders, left: AtomicUsize::new(MAX_SOURCES) };
+            let files = ProtoSources { folders, left: AtomicUsize::new(MAX_SOURCES) };
             let mut resolver = ChainFileResolver::new();
             resolver.add(files);
             resolver.add(GoogleFileResolver::new());
@@ -170,12 +170,12 @@ fn compile_sources(sources: &[&PathBuf], paths: &[PathBuf]) -> Result<FileDescri
 }
 
 /// Sources in folders, as far as they are neither too many nor too large.
-struct Sources {
+struct ProtoSources {
     folders: Vec<PathBuf>,
     left: AtomicUsize,
 }
 
-impl FileResolver for Sources {
+impl FileResolver for ProtoSources {
     fn resolve_path(&self, path: &Path) -> Option<String> {
         self.folders.iter().find_map(|folder| IncludeFileResolver::new(folder.clone()).resolve_path(path))
     }
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_its_place() {
+    fn a_mistake_is_reported_with_its_place() {
         let said = refused("x.proto", "syntax = 'proto3';\nmessage M {\n  Missing m = 1;\n}\n");
         assert!(
             said.contains("for --proto: ") && said.contains("x.proto:3:") && said.contains("Missing"),

@@ -1,5 +1,5 @@
 //! Where a redirect leads, and what is sent there: the `Location` of a reply is resolved as RFC 3986 section 5.2 has it, and
-//! what becomes of method, body and fields follows RFC 9110 section 15.4, as browsers and curl read it.
+//! what happens to method, body and fields follows RFC 9110 section 15.4, as browsers and curl read it.
 //!
 //! What comes from a server is bounded and checked here; nothing is sent or counted.
 
@@ -12,7 +12,7 @@ const MAX_LOCATION: usize = 8 << 10;
 
 /// A server and a path on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct RedirectTarget {
     tls: bool,
     /// A name in lower case, or an address.
     host: String,
@@ -21,7 +21,7 @@ pub(crate) struct Place {
     pub(crate) path: String,
 }
 
-impl Place {
+impl RedirectTarget {
     /// Where `location` leads from a request to `path` of `target`. None: to nothing that HTTP is spoken with, or it is no
     /// reference to anything.
     pub(crate) fn of(target: &Target, path: &str, location: &[u8]) -> Option<Self> {
@@ -177,7 +177,8 @@ mod tests {
     }
 
     fn place(url: &str, path: &str, location: &str) -> Option<String> {
-        let Place { tls, host, port, path } = Place::of(&target(url), path, location.as_bytes())?;
+        let RedirectTarget { tls, host, port, path } =
+            RedirectTarget::of(&target(url), path, location.as_bytes())?;
         Some(format!("{} {host} {port} {path}", if tls { "https" } else { "http" }))
     }
 
@@ -263,7 +264,7 @@ mod tests {
             ("http://b:81/x", "http://a", Some("b:81"), true),
             ("https://b/x", "http://a", Some("b"), false),
         ] {
-            let place = Place::of(&target("http://a"), "/", location.as_bytes()).unwrap();
+            let place = RedirectTarget::of(&target("http://a"), "/", location.as_bytes()).unwrap();
             assert_eq!(place.is_at(&target(url), authority), is_same, "{location} {url} {authority:?}");
         }
     }
@@ -280,7 +281,7 @@ mod tests {
                 })
                 .collect();
             state = state.wrapping_add(11);
-            if let Some(place) = Place::of(&target("https://a"), "/b/c?d", &bytes) {
+            if let Some(place) = RedirectTarget::of(&target("https://a"), "/b/c?d", &bytes) {
                 assert!(
                     place.path.starts_with('/') && place.path.bytes().all(|b| b.is_ascii_graphic()),
                     "{bytes:?}"

@@ -19,7 +19,7 @@ use contract::quantity::LONGEST_TIME;
 
 use crate::clock::Nanos;
 
-/// The most requests of a log.
+/// The maximum number of requests of a log.
 pub const MAX_REPLAYED: usize = 1_000_000;
 
 /// The most bytes of the targets of all of them.
@@ -28,7 +28,7 @@ const MAX_TARGETS: usize = 1 << 30;
 /// The longest line, in bytes.
 const MAX_LINE: u64 = 64 << 10;
 
-/// A line that is skipped is at most this long, in bytes: what has no line ends at all is no log.
+/// A line that is skipped is at most this long, in bytes: what has no line ends at all is not a log.
 const MAX_SKIPPED: u64 = 16 << 20;
 
 /// The most lines that are looked at.
@@ -45,7 +45,7 @@ pub(crate) const SPEEDS: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
 
 /// A log that has been read.
 #[derive(Clone, Debug)]
-pub(super) struct Replay {
+pub(super) struct ReplayLog {
     /// When each request is due, in nanoseconds after the start, in order.
     pub(super) due: Arc<[Nanos]>,
     /// Which method each has, by its index.
@@ -71,7 +71,7 @@ impl Skipped {
     }
 }
 
-impl Replay {
+impl ReplayLog {
     /// Reads a file, whose time passes `speed` times as fast; at most the first `total` requests, and those that are due
     /// before `length` has passed.
     pub(super) fn read(path: &Path, speed: f64) -> Result<Self, PlanError> {
@@ -195,7 +195,7 @@ fn sendable(logged: &Logged) -> Result<(), &'static str> {
     target::path(&logged.path, Braces::Literal).map(drop).map_err(|_| "a path that can't be sent")
 }
 
-/// Requests whose stamps share a second, and tell no more, lie evenly within it.
+/// Requests whose stamps share a whole second lie evenly within it.
 fn spread(all: &mut [Logged]) {
     const SECOND: i128 = 1_000_000_000;
     let mut of_second = std::collections::HashMap::<i128, (u64, u64)>::new();
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    fn due_ms(replay: &Replay) -> Vec<u64> {
+    fn due_ms(replay: &ReplayLog) -> Vec<u64> {
         replay.due.iter().map(|at| at / 1_000_000).collect()
     }
 
@@ -237,7 +237,7 @@ mod tests {
             logged(1000, true, 500, "/c"),
             logged(1000, true, 0, "/d"),
         ];
-        let replay = Replay::of(all, 1.0, Skipped::default()).unwrap();
+        let replay = ReplayLog::of(all, 1.0, Skipped::default()).unwrap();
         // /a at 1000, /post at 1250, /c at 1500 less 500, /d at 1750, /b at 2000.
         assert_eq!(due_ms(&replay), [0, 0, 250, 750, 1000]);
         assert_eq!(replay.methods_of, [0, 0, 1, 0, 0]);
@@ -251,7 +251,7 @@ mod tests {
         let all =
             || vec![logged(0, false, 0, "/a"), logged(1000, false, 0, "/b"), logged(3000, false, 0, "/c")];
         for (speed, expected) in [(2.0, [0, 500, 1500]), (0.5, [0, 2000, 6000]), (1000.0, [0, 1, 3])] {
-            assert_eq!(due_ms(&Replay::of(all(), speed, Skipped::default()).unwrap()), expected);
+            assert_eq!(due_ms(&ReplayLog::of(all(), speed, Skipped::default()).unwrap()), expected);
         }
     }
 }

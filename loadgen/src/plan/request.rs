@@ -15,11 +15,11 @@ use super::{
     call_message::Given,
     call_options,
     contents::Contents,
-    places::Places,
+    places::ValuePlaces,
     request_options::{self, HOST, RequestOptions},
     rows::Rows,
     target::{self, Braces},
-    template::{self, Place, Sources, Template, Values},
+    template::{self, Template, TextContext, ValueSources, Values},
     upload::Upload,
 };
 use crate::outcome::expectation::Expectations;
@@ -161,7 +161,7 @@ impl Request {
         };
         if braces == Braces::Placeholder {
             let rows = wanted.rows.as_deref().map(|path| contents.rows(path)).transpose()?;
-            let place = if target.grpc { Place::Json } else { Place::Body };
+            let place = if target.grpc { TextContext::Json } else { TextContext::Body };
             let body = Some(place).filter(|_| !body.is_as_it_is && !wanted.call.is_raw());
             request.varying = request.compiled(rows, body)?.map(Arc::new);
         } else if let Some(path) = wanted.rows {
@@ -177,7 +177,7 @@ impl Request {
         Ok(request)
     }
 
-    /// Whether what becomes of it is proven: its id is a token.
+    /// Whether what happens to it is proven: its id is a token.
     pub(super) fn is_verified(&self) -> bool {
         self.id_field.as_ref().is_some_and(|name| name == field::TOKEN)
     }
@@ -200,7 +200,7 @@ impl Request {
     }
 
     /// It is the request with this index of a file.
-    pub(super) fn standing_in(mut self, places: &Arc<Places>, index: usize) -> Self {
+    pub(super) fn standing_in(mut self, places: &Arc<ValuePlaces>, index: usize) -> Self {
         if let Some(call) = &mut self.call {
             Arc::make_mut(call).stands_in(places, index);
         }
@@ -265,22 +265,22 @@ impl Request {
     fn compiled(
         &mut self,
         rows: Option<Arc<Rows>>,
-        body_at: Option<Place>,
+        body_at: Option<TextContext>,
     ) -> Result<Option<Varying>, PlanError> {
-        let sources = Sources { rows: rows.as_deref(), env: &|name| std::env::var(name).ok() };
+        let sources = ValueSources { rows: rows.as_deref(), env: &|name| std::env::var(name).ok() };
         let mut salt = 0_u64;
-        let mut compile = |text: &[u8], place: Place| {
+        let mut compile = |text: &[u8], place: TextContext| {
             salt += 1 << 32;
             Template::compile(text, place, salt, &sources).map_err(|error| refused(place, &error.to_string()))
         };
-        let path = compile(self.path.as_bytes(), Place::Path)?;
+        let path = compile(self.path.as_bytes(), TextContext::Path)?;
         if let Some(path) = path.constant() {
             self.path = String::from_utf8_lossy(path).into_owned();
         }
         let mut fields = Fields::new();
         let mut varying = Vec::new();
         for (name, value) in self.fields.iter() {
-            let template = compile(value, Place::Field)?;
+            let template = compile(value, TextContext::Field)?;
             fields.push(name, template.constant().unwrap_or(value));
             varying.push(Some(template).filter(|template| template.constant().is_none()));
         }
@@ -492,17 +492,17 @@ impl Request {
 }
 
 /// A text that can't be compiled, and what could.
-fn refused(place: Place, why: &str) -> PlanError {
+fn refused(place: TextContext, why: &str) -> PlanError {
     let accepted = format!("{}; or --no-templates", template::ACCEPTED);
     let refusal = match place {
-        Place::Path => {
+        TextContext::Path => {
             let example = "http://localhost:8080/items/{{random 1 100}}";
             Refusal::new("invalid placeholder in the path", accepted, example)
         }
-        Place::Field => {
+        TextContext::Field => {
             Refusal::new("invalid placeholder", accepted, "x-trace: {{uuid}}").given_with("header")
         }
-        Place::Body | Place::Json | Place::JsonText => {
+        TextContext::Body | TextContext::Json | TextContext::JsonText => {
             Refusal::new("invalid placeholder", accepted, "{\"id\":{{seq}}}").given_with("body")
         }
     };

@@ -1,4 +1,4 @@
-//! All requests of a run, their shares, and how they are told apart in reports.
+//! All requests of a run, their shares, and how they are distinguished in reports.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,7 +14,7 @@ use super::{
     accepted::refused_because,
     load::MAX_TOTAL,
     mix::{MAX_REQUESTS, MAX_SEQUENCE, Mix},
-    places::Places,
+    places::ValuePlaces,
     request::Common,
     request_options::read_file,
     rows::{MAX_ROWS_FILE, Rows},
@@ -22,7 +22,7 @@ use super::{
     target::{self, Braces},
 };
 
-/// The most names that reports tell apart.
+/// The maximum number of names that reports distinguish.
 pub const MAX_NAMES: usize = 64;
 
 /// The most lines of a file of URLs.
@@ -46,7 +46,7 @@ pub(crate) struct Requests {
     sites: Arc<[u16]>,
 }
 
-/// How requests are told apart in reports.
+/// How requests are distinguished in reports.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     /// Each name once; empty with one request alone.
@@ -61,7 +61,7 @@ impl Requests {
         self.all.iter().any(Request::is_random)
     }
 
-    /// Whether each has a count of its own.
+    /// Whether each has its own count.
     pub(super) fn has_counts(&self) -> bool {
         self.total.is_some()
     }
@@ -106,7 +106,7 @@ impl Requests {
         Ok(self)
     }
 
-    /// The same with what is made of each, by its index, where anything is.
+    /// The same with what is prepared of each, by its index, where anything is.
     pub(super) fn changed(mut self, change: impl Fn(usize, &Request) -> Option<Request>) -> Self {
         let all = self.all.iter().enumerate();
         self.all =
@@ -120,7 +120,7 @@ impl Requests {
         common: &[Common<'_>],
         defaults: &RequestOptions,
         several: Vec<OfSite>,
-        places: Option<&Arc<Places>>,
+        places: Option<&Arc<ValuePlaces>>,
     ) -> Result<Self, PlanError> {
         if several.len() > MAX_REQUESTS {
             let shown = format!("a plan of {} requests", several.len());
@@ -259,7 +259,7 @@ impl Requests {
                 None => 1,
             })
             .collect();
-        // Of those that are too much together, the largest is told of.
+        // Of those that are too much together, the largest is reported.
         let largest = (0..weights.len()).rev().max_by_key(|index| weights[*index]).unwrap_or_default();
         let (key, others) = if counts.is_empty() { ("weight", "weights") } else { ("count", "counts") };
         let mix = Mix::new(&weights).ok_or_else(|| {
@@ -303,7 +303,7 @@ impl Requests {
         &self.mix
     }
 
-    /// How they are told apart.
+    /// How they are distinguished.
     pub(super) fn names(&self) -> &Names {
         &self.names
     }

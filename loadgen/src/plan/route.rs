@@ -22,7 +22,7 @@ use super::{
 /// The most addresses that `--bind` names.
 pub const MAX_SOURCES: u128 = 65_536;
 
-/// The most names that `--resolve` gives addresses to, and the most addresses of each.
+/// The maximum number of names that `--resolve` gives addresses to, and of addresses of each.
 pub const MAX_RESOLVED: usize = 64;
 
 /// How often names are looked up again at most.
@@ -32,7 +32,7 @@ const SHORTEST_LOOK_UP: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, Default)]
 pub struct Route {
     /// Where they go in place of the target.
-    pub(crate) instead: Option<Instead>,
+    pub(crate) instead: Option<RouteOverride>,
     /// Names with addresses of their own.
     pub(crate) resolved: Vec<Resolved>,
     /// Addresses that connections come from, in turn; none: the system chooses.
@@ -47,7 +47,7 @@ pub struct Route {
 
 /// Where connections go in place of the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Instead {
+pub(crate) enum RouteOverride {
     /// Another host and port.
     Host(Endpoint),
     /// A Unix socket.
@@ -80,7 +80,7 @@ impl fmt::Debug for Proxy {
 
 /// What is wanted, before it is checked.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wanted {
+pub(super) struct RouteOptions {
     pub(super) connect_to: Option<String>,
     pub(super) unix_socket: Option<PathBuf>,
     pub(super) resolve: Vec<String>,
@@ -92,7 +92,7 @@ pub(super) struct Wanted {
 }
 
 impl Route {
-    pub(super) fn new(target: &Target, wanted: &Wanted) -> Result<Self, PlanError> {
+    pub(super) fn new(target: &Target, wanted: &RouteOptions) -> Result<Self, PlanError> {
         let ways = [
             (wanted.connect_to.is_some(), "--connect-to"),
             (wanted.unix_socket.is_some(), "--unix-socket"),
@@ -111,8 +111,8 @@ impl Route {
         }
         let proxy = wanted.proxy.as_deref().map(|text| proxy(text, target, wanted.tunnel)).transpose()?;
         let instead = match (&wanted.connect_to, &wanted.unix_socket) {
-            (Some(text), _) => Some(Instead::Host(endpoint(text)?)),
-            (None, Some(path)) => Some(Instead::Unix(path.clone())),
+            (Some(text), _) => Some(RouteOverride::Host(endpoint(text)?)),
+            (None, Some(path)) => Some(RouteOverride::Unix(path.clone())),
             (None, None) => None,
         };
         Ok(Self {
@@ -129,8 +129,10 @@ impl Route {
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         match &self.instead {
-            Some(Instead::Unix(path)) => lines.push(format!("to the Unix socket {}", path.display())),
-            Some(Instead::Host(endpoint)) => lines.push(format!("to {}:{}", endpoint.host, endpoint.port)),
+            Some(RouteOverride::Unix(path)) => lines.push(format!("to the Unix socket {}", path.display())),
+            Some(RouteOverride::Host(endpoint)) => {
+                lines.push(format!("to {}:{}", endpoint.host, endpoint.port))
+            }
             None => {}
         }
         if let Some(Proxy { endpoint, tunnels, .. }) = &self.proxy {
@@ -158,8 +160,8 @@ impl Route {
     /// Where connections go, if that is a host and a port.
     pub(crate) fn endpoint(&self, target: &Target) -> Option<Endpoint> {
         match (&self.instead, &self.proxy) {
-            (Some(Instead::Unix(_)), _) => None,
-            (Some(Instead::Host(endpoint)), _) => Some(endpoint.clone()),
+            (Some(RouteOverride::Unix(_)), _) => None,
+            (Some(RouteOverride::Host(endpoint)), _) => Some(endpoint.clone()),
             (None, Some(proxy)) => Some(proxy.endpoint.clone()),
             (None, None) => Some(target.endpoint()),
         }
@@ -308,7 +310,7 @@ mod tests {
     use super::*;
     use crate::plan::Version;
 
-    fn route(target: &str, wanted: &Wanted) -> Result<Route, String> {
+    fn route(target: &str, wanted: &RouteOptions) -> Result<Route, String> {
         let target = Target::parse(target, Version::Any).unwrap();
         let route = Route::new(&target, wanted).map_err(|error| error.to_string())?;
         let site = Site { target, tls: None, route: route.clone() };
@@ -343,7 +345,7 @@ mod tests {
     fn names_are_given_addresses_if_connections_go_there() {
         let resolve = |texts: &[&str]| {
             let resolve = texts.iter().map(|text| (*text).to_owned()).collect();
-            route("http://example.org:8080", &Wanted { resolve, ..Wanted::default() })
+            route("http://example.org:8080", &RouteOptions { resolve, ..RouteOptions::default() })
         };
         let both = resolve(&["example.org:8080:127.0.0.1,[::1]"]).unwrap();
         assert_eq!(both.resolved[0].addresses.len(), 2);
@@ -366,7 +368,7 @@ mod tests {
     #[test]
     fn a_proxy_is_asked_for_tunnels_where_there_is_no_other_way() {
         let of = |target: &str, proxy: &str| {
-            route(target, &Wanted { proxy: Some(proxy.to_owned()), ..Wanted::default() })
+            route(target, &RouteOptions { proxy: Some(proxy.to_owned()), ..RouteOptions::default() })
         };
         for (target, tunnels) in
             [("http://a:1", false), ("https://a:1", true), ("h2c://a:1", true), ("a:1", true)]
@@ -396,22 +398,22 @@ mod tests {
     fn names_are_not_looked_up_all_the_time() {
         for (millis, is_taken) in [(0, false), (99, false), (100, true), (8760 * 3_600_000, true)] {
             let resolve_every = Some(Duration::from_millis(millis));
-            let taken = route("http://a:1", &Wanted { resolve_every, ..Wanted::default() });
+            let taken = route("http://a:1", &RouteOptions { resolve_every, ..RouteOptions::default() });
             assert_eq!(taken.is_ok(), is_taken, "{millis}");
         }
     }
 
     #[test]
     fn there_is_one_way_to_the_target() {
-        let wanted = Wanted {
+        let wanted = RouteOptions {
             connect_to: Some("a:1".to_owned()),
             unix_socket: Some("/x".into()),
-            ..Wanted::default()
+            ..RouteOptions::default()
         };
         assert!(route("http://a:1", &wanted).unwrap_err().contains("--connect-to and --unix-socket exclude"));
-        let wanted = Wanted { tunnel: true, ..Wanted::default() };
+        let wanted = RouteOptions { tunnel: true, ..RouteOptions::default() };
         assert!(route("http://a:1", &wanted).unwrap_err().contains("--proxy-tunnel needs --proxy"));
-        let wanted = Wanted { connect_to: Some("a".to_owned()), ..Wanted::default() };
+        let wanted = RouteOptions { connect_to: Some("a".to_owned()), ..RouteOptions::default() };
         assert!(route("http://a:1", &wanted).unwrap_err().contains("'a' for --connect-to"));
     }
 }

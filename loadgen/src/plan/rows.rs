@@ -26,7 +26,7 @@ pub(crate) struct Rows {
     /// The number of each column.
     numbers: HashMap<String, usize>,
     /// What is known of each column.
-    known: Vec<Known>,
+    known: Vec<ColumnValues>,
     /// All values after each other.
     text: String,
     /// Where each value ends.
@@ -35,7 +35,7 @@ pub(crate) struct Rows {
 
 /// What is known of all values of a column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Known {
+struct ColumnValues {
     /// The length of the longest, in bytes.
     longest: usize,
     /// Whether one of them can't stand in a header field.
@@ -158,7 +158,7 @@ impl Rows {
         {
             return Err(error(1, format!("the column '{twice}' is there twice")));
         }
-        let known = vec![Known::default(); columns.len()];
+        let known = vec![ColumnValues::default(); columns.len()];
         Ok(Self { columns, numbers, known, ..Self::default() })
     }
 

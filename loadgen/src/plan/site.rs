@@ -8,7 +8,7 @@ use command_line::Refusal;
 
 use super::{
     PlanError, RequestOptions, Route, Share, Target, Tls, TlsOptions, Version, known_keys::key_of,
-    load::MAX_TOTAL, places::Places, route, target::Braces, tls,
+    load::MAX_TOTAL, places::ValuePlaces, route, target::Braces, tls,
 };
 
 /// The most servers of a plan.
@@ -84,7 +84,7 @@ impl Targets {
         Ok((self.all.len() - 1, path))
     }
 
-    /// A server has this of TLS of its own, which is said at a place of a file.
+    /// A server has its own TLS settings, which are given at a place in a file.
     pub(super) fn secure(&mut self, text: &str, own: &TlsOptions, place: &str) -> Result<(), PlanError> {
         let (index, _) = self.find(text)?;
         let said = self.own_tls.entry(index).or_insert_with(|| (own.clone(), place.to_owned()));
@@ -109,9 +109,13 @@ impl Targets {
     }
 
     /// With what connections to each begin with.
-    pub(super) fn sites(self, tls: &tls::Wanted, route: &route::Wanted) -> Result<Vec<Site>, PlanError> {
+    pub(super) fn sites(
+        self,
+        tls: &tls::RunTlsOptions,
+        route: &route::RouteOptions,
+    ) -> Result<Vec<Site>, PlanError> {
         let any_tls = self.all.iter().any(|target| target.tls);
-        let none = tls::Wanted::default();
+        let none = tls::RunTlsOptions::default();
         let own_tls = self.own_tls;
         let sites = self.all.into_iter().enumerate().map(|(index, target)| {
             let of_run = if target.tls || !any_tls { tls } else { &none };
@@ -140,13 +144,13 @@ pub(super) struct OfSite {
 }
 
 /// Which request goes to which server: those that say nothing go to `by_default`, or where these are several, to each of
-/// them by turns. `has_path`: there is a path for those that say none.
+/// them in turn. `has_path`: there is a path for those that say none.
 pub(super) fn spread(
     targets: &mut Targets,
     by_default: &[String],
     has_path: bool,
     several: Vec<RequestOptions>,
-    places: Option<&Places>,
+    places: Option<&ValuePlaces>,
 ) -> Result<Vec<OfSite>, PlanError> {
     let of_default = by_default.iter().map(|text| targets.find(text)).collect::<Result<Vec<_>, _>>()?;
     let ways = of_default.len().max(1) as u64;

@@ -21,7 +21,7 @@ pub const MAX_STAGES: usize = 1000;
 
 /// Stages that were read.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Stages {
+pub(super) enum ReadStages {
     /// Of a rate.
     Rates(Vec<Stage>),
     /// Of connections.
@@ -39,7 +39,7 @@ enum Read {
 ///
 /// # Errors
 /// What is wrong with which stage.
-pub(super) fn read(text: &str) -> Result<Stages, String> {
+pub(super) fn read(text: &str) -> Result<ReadStages, String> {
     let count = text.split(',').count();
     if count > MAX_STAGES {
         return Err(format!("{count} stages are more than {MAX_STAGES}"));
@@ -66,11 +66,11 @@ pub(super) fn read(text: &str) -> Result<Stages, String> {
         (false, true) if rates.iter().all(|stage| stage.from <= 0.0 && stage.to <= 0.0) => {
             Err("the rate is 0 all the time".to_owned())
         }
-        (false, true) => Ok(Stages::Rates(rates)),
+        (false, true) => Ok(ReadStages::Rates(rates)),
         (true, _) if connections.iter().all(|stage| stage.from == 0 && stage.to == 0) => {
             Err("there are 0 connections all the time".to_owned())
         }
-        (true, _) => Ok(Stages::Connections(connections)),
+        (true, _) => Ok(ReadStages::Connections(connections)),
     }
 }
 
@@ -102,7 +102,7 @@ fn one(text: &str) -> Result<Read, String> {
     }
 }
 
-impl Stages {
+impl ReadStages {
     /// As text that is read as the same.
     pub(super) fn canonical(&self) -> String {
         let mut text = String::new();

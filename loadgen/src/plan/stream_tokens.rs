@@ -29,7 +29,7 @@ pub(crate) fn of_streams(ids: Ids) -> Ids {
     Ids { load: ids.load.saturating_add(FIRST_OF_STREAMS), ..ids }
 }
 
-/// What replies tell of the messages that they answer.
+/// What replies say of the messages that they answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answers {
     /// Each message comes back.
@@ -105,7 +105,7 @@ impl StreamMessages {
         self.rests.len() as u64
     }
 
-    /// What their replies tell.
+    /// What their replies say.
     pub(crate) fn answers(&self) -> Answers {
         self.answers
     }

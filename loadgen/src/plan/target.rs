@@ -205,7 +205,7 @@ pub(crate) fn without_user(target: &str) -> String {
 }
 
 fn read(text: &str, version: Version, braces: Braces) -> Result<Target, Wrong> {
-    // A path or a query may hold an address of its own.
+    // A path or a query may hold another address.
     let scheme = text.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?', '#']));
     let (scheme, default_port, rest) = match scheme {
         None => (String::new(), None, text),
@@ -328,7 +328,7 @@ pub(super) fn masked(path: &str) -> String {
     let mut masked = path.to_owned();
     let mut at = 0;
     while let Some(begin) = masked[at..].find("{{").map(|begin| at + begin) {
-        // One without an end is told of by what compiles it.
+        // One without an end is reported by what compiles it.
         let end = placeholder_end(&masked.as_bytes()[begin..]).map_or(masked.len(), |length| begin + length);
         masked.replace_range(begin..end, &"x".repeat(end - begin));
         at = end;

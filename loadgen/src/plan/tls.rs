@@ -1,4 +1,4 @@
-//! TLS towards the target: whom it is trusted by, and what is offered.
+//! TLS towards the target: which authorities are trusted, and what is offered.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ pub(crate) struct Offer {
 
 /// What is wanted of TLS, before it is checked.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct RunTlsOptions {
     pub(super) cacert: Option<PathBuf>,
     pub(super) insecure: bool,
     pub(super) cert: Option<PathBuf>,
@@ -62,8 +62,8 @@ pub struct TlsOptions {
 }
 
 impl TlsOptions {
-    /// With what the run has where this says nothing. Who is trusted and who the client is are one thing each.
-    pub(super) fn over(&self, run: &Wanted) -> Wanted {
+    /// With what the run has where this says nothing. The authorities are replaced together, and so is the client's certificate with its key.
+    pub(super) fn over(&self, run: &RunTlsOptions) -> RunTlsOptions {
         let Self { cacert, insecure, cert, key, sni, min_version } = self.clone();
         let (cacert, insecure) = match (cacert, insecure) {
             (None, None) => (run.cacert.clone(), run.insecure),
@@ -72,7 +72,7 @@ impl TlsOptions {
         };
         let (cert, key) =
             if cert.is_none() && key.is_none() { (run.cert.clone(), run.key.clone()) } else { (cert, key) };
-        Wanted {
+        RunTlsOptions {
             cacert,
             insecure,
             cert,
@@ -84,7 +84,7 @@ impl TlsOptions {
     }
 }
 
-impl Default for Wanted {
+impl Default for RunTlsOptions {
     fn default() -> Self {
         Self {
             cacert: None,
@@ -98,7 +98,7 @@ impl Default for Wanted {
     }
 }
 
-impl Wanted {
+impl RunTlsOptions {
     /// The first option that is about TLS.
     fn first(&self) -> Option<&'static str> {
         [
@@ -117,7 +117,7 @@ impl Wanted {
 
 impl Tls {
     /// For a target, if TLS is spoken there.
-    pub(super) fn new(target: &Target, wanted: &Wanted) -> Result<Option<Self>, PlanError> {
+    pub(super) fn new(target: &Target, wanted: &RunTlsOptions) -> Result<Option<Self>, PlanError> {
         if !target.tls {
             return match wanted.first() {
                 None => Ok(None),
@@ -219,10 +219,12 @@ mod tests {
     #[test]
     fn what_a_target_says_takes_the_place_of_what_the_run_says() {
         let path = |name: &str| Some(PathBuf::from(name));
-        let trusting = Wanted { insecure: true, cert: path("c"), key: path("k"), ..Wanted::default() };
-        let strict = Wanted { cacert: path("ca"), sni: Some("run".to_owned()), ..Wanted::default() };
-        let trust = |options: TlsOptions, run: &Wanted| {
-            let Wanted { cacert, insecure, cert, key, sni, .. } = options.over(run);
+        let trusting =
+            RunTlsOptions { insecure: true, cert: path("c"), key: path("k"), ..RunTlsOptions::default() };
+        let strict =
+            RunTlsOptions { cacert: path("ca"), sni: Some("run".to_owned()), ..RunTlsOptions::default() };
+        let trust = |options: TlsOptions, run: &RunTlsOptions| {
+            let RunTlsOptions { cacert, insecure, cert, key, sni, .. } = options.over(run);
             (cacert, insecure, cert, key, sni)
         };
         let none = TlsOptions::default;

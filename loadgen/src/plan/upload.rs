@@ -26,7 +26,7 @@ pub(crate) struct Upload {
     pub(crate) chunked: bool,
     /// What comes behind it.
     pub(crate) trailers: Fields,
-    /// Not before the server asks for it with 100, or has been silent for so long (RFC 9110 section 10.1.1).
+    /// Not before the server asks for it with 100, or has been silent for this time (RFC 9110 section 10.1.1).
     pub(crate) patience: Option<Duration>,
 }
 

@@ -23,7 +23,7 @@ pub const MAX_LEDGERS: usize = 256;
 /// What a verified run does beyond others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verify {
-    /// Who is asked for ledgers. Nobody: whoever answers behind the target.
+    /// Which servers are asked for ledgers. None: whichever answer behind the target.
     pub ledgers: Vec<Ledgers>,
     /// Where servers post theirs when they leave.
     pub listen: Option<SocketAddr>,
@@ -76,7 +76,7 @@ impl fmt::Display for Ledgers {
 
 /// What is wanted, before it is checked.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wanted {
+pub(super) struct VerifyOptions {
     pub(super) verify: bool,
     pub(super) ledgers: Vec<String>,
     pub(super) listen: Option<String>,
@@ -92,7 +92,7 @@ fn read_listen(text: &str) -> Option<SocketAddr> {
 }
 
 impl Builder {
-    /// Whether what becomes of each request is proven: each carries a token that dummy-server notes and its reply repeats, bodies
+    /// Whether what happens to each request is proven: each carries a token that dummy-server notes and its reply repeats, bodies
     /// are numbered, and servers are asked afterwards what they have seen.
     #[must_use]
     pub fn verify(mut self, verify: bool) -> Self {
@@ -101,7 +101,7 @@ impl Builder {
     }
 
     /// A server that is asked for its ledger after a verified run: `host:port` of its admin port, or `dns:name:port` of all
-    /// servers that the name stands for. May be repeated. Without one, whoever answers behind the target is asked.
+    /// servers that the name stands for. May be repeated. Without one, whichever answer behind the target are asked.
     #[must_use]
     pub fn ledger(mut self, address: impl Into<String>) -> Self {
         self.verify.ledgers.push(address.into());
@@ -118,7 +118,7 @@ impl Builder {
 
     /// What is proven, and the field that carries the id of a request then.
     pub(super) fn check_verify(&mut self, websocket: bool) -> Result<Option<Verify>, PlanError> {
-        let Wanted { verify, ledgers, listen } = &self.verify;
+        let VerifyOptions { verify, ledgers, listen } = &self.verify;
         if !verify {
             let alone =
                 [(!ledgers.is_empty(), &accepted::LEDGER), (listen.is_some(), &accepted::LEDGER_LISTEN)];

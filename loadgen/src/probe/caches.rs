@@ -9,10 +9,10 @@ const MAX_REQUESTS: usize = 4096;
 
 /// What was asked for, by number.
 #[derive(Debug, Default)]
-pub(super) struct Requests(BTreeMap<u64, Request>);
+pub(super) struct NumberedRequests(BTreeMap<u64, NumberedRequest>);
 
 #[derive(Debug)]
-struct Request {
+struct NumberedRequest {
     is_safe: bool,
     target: String,
     has_ended: bool,
@@ -26,9 +26,10 @@ pub(super) struct Hit {
     pub(super) has_age: bool,
 }
 
-impl Requests {
+impl NumberedRequests {
     pub(super) fn sent(&mut self, number: u64, method: &str, target: &str) {
-        let request = Request { is_safe: is_safe(method), target: target.to_owned(), has_ended: false };
+        let request =
+            NumberedRequest { is_safe: is_safe(method), target: target.to_owned(), has_ended: false };
         self.0.insert(number, request);
         if self.0.len() > MAX_REQUESTS {
             self.0.pop_first();

@@ -1,27 +1,27 @@
 //! What all rounds of a variant say together. Nothing here asks.
 
 use super::{
-    found::{Cell, Role, Round, State},
+    found::{CaseRound, Cell, Role, State},
     transcript,
-    trial::Finding,
+    trial::CaseFinding,
 };
 
 /// One cell of all its rounds.
 pub(super) fn combined(
-    found: Vec<(Finding, Vec<transcript::Line>)>,
+    found: Vec<(CaseFinding, Vec<transcript::Line>)>,
     curl: Option<String>,
     role: Role,
 ) -> Cell {
-    let judged = |finding: &Finding| match finding.rules.iter().any(|rule| rule.binds(role)) {
+    let judged = |finding: &CaseFinding| match finding.rules.iter().any(|rule| rule.binds(role)) {
         true => State::Broken,
         false => finding.state,
     };
     // One that makes it broken, if there is one in any round.
     let mut rules = found.iter().flat_map(|(finding, _)| &finding.rules);
     let rule = rules.clone().find(|rule| rule.binds(role)).or_else(|| rules.next()).map(|rule| **rule);
-    let rounds: Vec<Round> = found
+    let rounds: Vec<CaseRound> = found
         .into_iter()
-        .map(|(finding, transcript)| Round { state: judged(&finding), what: finding.what, transcript })
+        .map(|(finding, transcript)| CaseRound { state: judged(&finding), what: finding.what, transcript })
         .collect();
     let breaks_a_must = rounds.iter().any(|round| round.state == State::Broken);
     let kept = rounds.iter().filter(|round| round.state == State::Kept).count();
@@ -43,9 +43,9 @@ pub(super) fn combined(
 }
 
 /// What was found in any of the rounds, and in how many of them if they differ.
-fn each_of(rounds: &[Round]) -> String {
+fn each_of(rounds: &[CaseRound]) -> String {
     let mut found: Vec<(&str, usize)> = Vec::new();
-    for Round { what, .. } in rounds {
+    for CaseRound { what, .. } in rounds {
         match found.iter_mut().find(|(known, _)| known == what) {
             Some((_, count)) => *count += 1,
             None => found.push((what, 1)),
@@ -70,7 +70,7 @@ mod tests {
     static FOR_PROXIES: Rule = Rule { section: "1", quote: "MUST", roles: Roles::Proxies };
     static FOR_GATEWAYS: Rule = Rule { section: "2", quote: "MUST", roles: Roles::Gateways };
 
-    fn of(findings: Vec<Finding>, role: Role) -> (State, bool, String) {
+    fn of(findings: Vec<CaseFinding>, role: Role) -> (State, bool, String) {
         let cell = combined(findings.into_iter().map(|finding| (finding, Vec::new())).collect(), None, role);
         (cell.state, cell.breaks_a_must, cell.what)
     }
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn a_rule_for_proxies_is_not_broken_by_a_gateway() {
         static FOR_ALL: Rule = Rule { roles: Roles::Both, ..FOR_PROXIES };
-        let against = |rule| vec![Finding::against(rule, "so")];
+        let against = |rule| vec![CaseFinding::against(rule, "so")];
         assert_eq!(of(against(&FOR_PROXIES), Role::Gateway), (State::Changed, false, "so".to_owned()));
         assert_eq!(of(against(&FOR_PROXIES), Role::Proxy), (State::Broken, true, "so".to_owned()));
         assert_eq!(of(against(&FOR_ALL), Role::Gateway), (State::Broken, true, "so".to_owned()));
@@ -87,35 +87,38 @@ mod tests {
     #[test]
     fn the_rule_that_is_quoted_is_one_that_binds_the_role() {
         for role in [Role::Gateway, Role::Proxy] {
-            let both = Finding::against_all(&[&FOR_PROXIES, &FOR_GATEWAYS], "so");
+            let both = CaseFinding::against_all(&[&FOR_PROXIES, &FOR_GATEWAYS], "so");
             let rounds =
-                [&[both][..], &[&FOR_PROXIES, &FOR_GATEWAYS].map(|rule| Finding::against(rule, "so"))];
+                [&[both][..], &[&FOR_PROXIES, &FOR_GATEWAYS].map(|rule| CaseFinding::against(rule, "so"))];
             for findings in rounds {
                 let found = findings.iter().map(|finding| (finding.clone(), Vec::new())).collect();
                 let cell = combined(found, None, role);
                 assert!(cell.breaks_a_must && cell.rule.unwrap().binds(role), "{cell:?}");
             }
         }
-        let against = Finding::against(&FOR_GATEWAYS, "so");
+        let against = CaseFinding::against(&FOR_GATEWAYS, "so");
         let cell = combined(vec![(against, Vec::new())], None, Role::Proxy);
         assert_eq!((cell.state, cell.rule), (State::Changed, Some(FOR_GATEWAYS)));
     }
 
     #[test]
     fn rounds_that_differ_are_unstable_and_say_in_how_many_it_was_kept() {
-        let rounds = vec![Finding::kept("a"), Finding::changed("b"), Finding::kept("c")];
+        let rounds = vec![CaseFinding::kept("a"), CaseFinding::changed("b"), CaseFinding::kept("c")];
         let (state, _, what) = of(rounds, Role::Gateway);
         assert_eq!((state, what.as_str()), (State::Unstable, "kept in 2 of 3, else changed: b"));
-        let described = ["a", "b", "a"].map(Finding::described).to_vec();
+        let described = ["a", "b", "a"].map(CaseFinding::described).to_vec();
         assert_eq!(of(described, Role::Gateway).2, "a (in 2 of 3); b (in 1 of 3)");
-        let same = vec![Finding::kept("a"), Finding::kept("c")];
+        let same = vec![CaseFinding::kept("a"), CaseFinding::kept("c")];
         assert_eq!(of(same, Role::Gateway), (State::Kept, false, "a".to_owned()));
     }
 
     #[test]
     fn what_could_not_be_asked_in_one_round_is_not_known_but_a_broken_rule_stays_broken() {
-        let rounds =
-            vec![Finding::against(&FOR_GATEWAYS, "so"), Finding::kept("a"), Finding::unasked("gone")];
+        let rounds = vec![
+            CaseFinding::against(&FOR_GATEWAYS, "so"),
+            CaseFinding::kept("a"),
+            CaseFinding::unasked("gone"),
+        ];
         assert_eq!(of(rounds, Role::Gateway), (State::Unasked, true, "gone".to_owned()));
     }
 }

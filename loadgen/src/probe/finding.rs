@@ -9,14 +9,14 @@ use super::{
 
 /// What a round has found.
 #[derive(Clone, Debug)]
-pub(super) struct Finding {
+pub(super) struct CaseFinding {
     pub(super) state: State,
     pub(super) what: String,
     /// The rules that it is against; whether that makes it broken depends on the role.
     pub(super) rules: Vec<&'static Rule>,
 }
 
-impl Finding {
+impl CaseFinding {
     fn new(state: State, what: impl Into<String>) -> Self {
         Self { state, what: what.into(), rules: Vec::new() }
     }
@@ -90,11 +90,11 @@ impl Finding {
 }
 
 /// A finding, or one that stands in the way of it.
-pub(super) type Outcome = Result<Finding, Finding>;
+pub(super) type CaseOutcome = Result<CaseFinding, CaseFinding>;
 
 /// A reply, as far as it came.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reply {
+pub(super) struct ProbeReply {
     pub(super) interims: Vec<(u16, Fields)>,
     pub(super) status: Option<u16>,
     pub(super) fields: Fields,
@@ -105,19 +105,19 @@ pub(super) struct Reply {
     pub(super) cut: Option<Cut>,
 }
 
-impl Reply {
+impl ProbeReply {
     /// Whether a server behind has given it.
     pub(super) fn seen(&self) -> Option<Seen> {
         get(&self.fields, SEEN).and_then(|seen| Seen::read(seen.as_bytes()))
     }
 
     /// The status of a reply that a server has given; else what the proxy has done in its place.
-    pub(super) fn of_server(&self) -> Result<u16, Finding> {
+    pub(super) fn of_server(&self) -> Result<u16, CaseFinding> {
         match (self.status, &self.cut) {
             (Some(status), _) if self.seen().is_some() => Ok(status),
-            (Some(status), _) => Err(Finding::own_reply(status)),
-            (None, Some(cut)) => Err(Finding::cut(cut)),
-            (None, None) => Err(Finding::changed("no reply")),
+            (Some(status), _) => Err(CaseFinding::own_reply(status)),
+            (None, Some(cut)) => Err(CaseFinding::cut(cut)),
+            (None, None) => Err(CaseFinding::changed("no reply")),
         }
     }
 

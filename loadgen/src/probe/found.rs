@@ -107,7 +107,7 @@ impl Rule {
 
 /// One round of a variant.
 #[derive(Clone, Debug, Serialize)]
-pub struct Round {
+pub struct CaseRound {
     /// What became of it.
     pub state: State,
     /// How.
@@ -135,12 +135,12 @@ pub struct Cell {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disputed: Option<String>,
     /// Each round.
-    pub rounds: Vec<Round>,
+    pub rounds: Vec<CaseRound>,
 }
 
 /// A variant of a case over one protocol, through all proxies.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub struct CaseRow {
     /// The number of the case.
     pub case: u8,
     /// Its name.
@@ -191,12 +191,12 @@ pub struct Matrix {
     /// Proxies, the server itself first if it was asked directly.
     pub columns: Vec<Column>,
     /// Variants.
-    pub rows: Vec<Row>,
+    pub rows: Vec<CaseRow>,
 }
 
 impl Matrix {
     /// What is not as it should be without a proxy: the probe itself is wrong then, or the server is not what it takes it for.
-    pub fn unclean(&self) -> impl Iterator<Item = (&Row, &Cell)> {
+    pub fn unclean(&self) -> impl Iterator<Item = (&CaseRow, &Cell)> {
         let direct = self.columns.iter().position(|column| column.is_direct);
         let cells = self.rows.iter().filter_map(move |row| Some((row, row.cells.get(direct?)?)));
         cells.filter(|(row, cell)| {
@@ -205,7 +205,7 @@ impl Matrix {
     }
 
     /// What could not be asked, and through which proxy.
-    pub fn unasked(&self) -> impl Iterator<Item = (&Column, &Row, &Cell)> {
+    pub fn unasked(&self) -> impl Iterator<Item = (&Column, &CaseRow, &Cell)> {
         let cells = self.rows.iter().flat_map(|row| {
             self.columns.iter().zip(&row.cells).map(move |(column, cell)| (column, row, cell))
         });

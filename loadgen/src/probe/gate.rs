@@ -11,7 +11,7 @@ use command_line::Refusal;
 use contract::id::{Id, Ids};
 use transport::Address;
 
-use super::caches::Requests;
+use super::caches::NumberedRequests;
 use crate::{
     plan::{Plan, PlanError, Protocol, Site, Version},
     resolve::Addresses,
@@ -38,7 +38,7 @@ pub(super) struct Gate {
     pub(super) timeout: Duration,
     pub(super) ids: Ids,
     next: Cell<u64>,
-    /// How long a question to the servers takes that is answered immediately, through the proxy and with a connection of its own:
+    /// How long a question to the servers takes that is answered immediately, through the proxy and with its own connection:
     /// the longest time, of which half is forgotten with each question.
     rtt: Cell<Duration>,
     /// Whether servers could not be asked when this was tried last, for as long as that is tried.
@@ -46,14 +46,14 @@ pub(super) struct Gate {
     /// Of the servers that have replied.
     pub(super) epochs: RefCell<BTreeSet<u32>>,
     /// What was asked for here.
-    pub(super) requests: RefCell<Requests>,
+    pub(super) requests: RefCell<NumberedRequests>,
     /// What was spoken with them, as they say, by whether HTTP/2 is spoken here.
     pub(super) upstream: RefCell<BTreeMap<bool, String>>,
 }
 
 /// What was typed of a column, and checked.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct ColumnOptions {
     name: String,
     pub(super) url: String,
     pub(super) is_direct: bool,
@@ -61,7 +61,7 @@ pub struct Wanted {
     plan: Box<Plan>,
 }
 
-impl Wanted {
+impl ColumnOptions {
     /// A column of this name; `insecure`: any certificate is trusted.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl Gate {
     }
 
     /// Looks its name up.
-    pub(super) fn open(wanted: &Wanted, timeout: Duration) -> anyhow::Result<Self> {
+    pub(super) fn open(wanted: &ColumnOptions, timeout: Duration) -> anyhow::Result<Self> {
         let site = wanted.plan.sites()[0].clone();
         let path = site.target().path.clone();
         let path = path.split('?').next().unwrap_or_default().trim_end_matches('/').to_owned();
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_slow_way_is_waited_for_longer_and_never_beyond_the_limit() {
-        let wanted = Wanted::new("a", "http://127.0.0.1:1", false, false).unwrap();
+        let wanted = ColumnOptions::new("a", "http://127.0.0.1:1", false, false).unwrap();
         let gate = Gate::open(&wanted, Duration::from_secs(8)).unwrap();
         let waits = |rtt: u64| {
             gate.rtt.set(Duration::from_millis(rtt));

@@ -2,13 +2,13 @@
 
 use super::{
     caches::describe_crossed,
-    trial::{Finding, Trial},
+    trial::{CaseFinding, Trial},
 };
 
 impl Trial<'_> {
     /// Looks whether a reply that may be a cache's is one: a request that a cache has answered, no server has seen. Else it has
     /// crossed.
-    pub(super) async fn settle_hit(&mut self) -> Option<Finding> {
+    pub(super) async fn settle_hit(&mut self) -> Option<CaseFinding> {
         let hit = self.hit.take()?;
         match self.look(hit.asked.number).await {
             // One that has an age may have been looked up while another was on its way to the server.
@@ -22,7 +22,7 @@ impl Trial<'_> {
         let (asked, came) = (hit.asked.number, hit.came.number);
         let of =
             if hit.came.run == hit.asked.run { ", which is of the same target" } else { " of another run" };
-        Some(Finding::from_cache(format!(
+        Some(CaseFinding::from_cache(format!(
             "from a cache: request {asked} got the reply to request {came}{of}"
         )))
     }

@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     cases,
     combined::combined,
-    finding::Finding,
+    finding::CaseFinding,
     found::{Cell, Role},
     gate::Gate,
     sightings::Sightings,
@@ -17,7 +17,7 @@ use crate::plan::Protocol;
 /// The rounds of a variant.
 #[derive(Debug, Default)]
 pub(super) struct Tried {
-    pub(super) rounds: Vec<(Finding, Vec<Line>)>,
+    pub(super) rounds: Vec<(CaseFinding, Vec<Line>)>,
     pub(super) curl: Option<String>,
     /// Of rounds, the numbers of their POSTs that are to arrive once.
     pub(super) posts: Vec<(usize, u64)>,
@@ -27,14 +27,14 @@ pub(super) struct Tried {
 
 impl Tried {
     /// One of which there is nothing to show but this.
-    pub(super) fn without(finding: Finding) -> Self {
+    pub(super) fn without(finding: CaseFinding) -> Self {
         Self { rounds: vec![(finding, Vec::new())], ..Self::default() }
     }
 
     pub(super) fn cell(mut self, role: Role) -> Cell {
         let tried = self.rounds.len();
         if tried == 0 {
-            self.rounds.push((Finding::not_asked(), Vec::new()));
+            self.rounds.push((CaseFinding::not_asked(), Vec::new()));
         }
         let mut cell = combined(self.rounds, self.curl, role);
         if let (1.., Some(wanted)) = (tried, self.interrupted_of) {

@@ -1,7 +1,7 @@
-//! What a proxy does in the cases that matter, seen from both of its sides: dummy-server behind it is told what to do, and asked
+//! What a proxy does in the cases that matter, seen from both of its sides: dummy-server behind it is instructed what to do, and asked
 //! what it has seen.
 //!
-//! It generates no load: it sends one request after the other, each on a connection of its own or on one that a case is about. A [`Matrix`] is
+//! It generates no load: it sends one request after the other, each on its own connection or on one that a case is about. A [`Matrix`] is
 //! what comes of it; nothing here prints.
 
 mod caches;
@@ -26,15 +26,15 @@ use anyhow::{Context as _, anyhow};
 pub use self::{
     cases::{CASES, Case},
     found::{Matrix, Role},
-    gate::Wanted,
+    gate::ColumnOptions,
     stop::Stop,
 };
 use self::{
-    found::{Column, Row, State},
+    found::{CaseRow, Column, State},
     gate::Gate,
     late::Tried,
-    protocols::Opened,
-    trial::{Finding, Trial},
+    protocols::OpenedColumn,
+    trial::{CaseFinding, Trial},
 };
 use crate::plan::Protocol;
 
@@ -51,12 +51,12 @@ pub struct Options {
     pub cases: Vec<&'static Case>,
 }
 
-/// Asks through each proxy, one after the other, until it is stopped; `progress` is told which.
+/// Asks through each proxy, one after the other, until it is stopped; `progress` gets which one.
 ///
 /// # Errors
 /// There is no dummy-server behind any of them that can be reached, or it was stopped before that was known.
 pub fn run(
-    wanted: &[Wanted],
+    wanted: &[ColumnOptions],
     options: &Options,
     stop: &Stop,
     progress: &mut dyn FnMut(&str),
@@ -70,7 +70,7 @@ pub fn run(
 }
 
 async fn ask_all(
-    wanted: &[Wanted],
+    wanted: &[ColumnOptions],
     options: &Options,
     stop: &Stop,
     progress: &mut dyn FnMut(&str),
@@ -82,7 +82,9 @@ async fn ask_all(
         let found = async {
             match gate {
                 Ok(gate) => protocols::try_each(gate, wanted.protocols()).await,
-                Err(error) => Opened::not_found(wanted, format!("can't find {}: {error:#}", wanted.name())),
+                Err(error) => {
+                    OpenedColumn::not_found(wanted, format!("can't find {}: {error:#}", wanted.name()))
+                }
             }
         };
         opened.push(tokio::select! {
@@ -91,7 +93,7 @@ async fn ask_all(
         });
     }
     if opened.iter().all(|one| one.supported().next().is_none()) {
-        let problems: Vec<_> = opened.iter().filter_map(Opened::problem).collect();
+        let problems: Vec<_> = opened.iter().filter_map(OpenedColumn::problem).collect();
         return Err(anyhow!("{}", problems.join("; and ")));
     }
     let columns = wanted.iter().zip(&opened).map(|(wanted, opened)| column(wanted, opened)).collect();
@@ -100,7 +102,7 @@ async fn ask_all(
         let mut tried = Vec::new();
         for (row, (case, protocol)) in &rows {
             tried.push(match opened.gate_for(*protocol, row.protocol) {
-                _ if stop.is_stopped() => Tried::without(Finding::not_asked()),
+                _ if stop.is_stopped() => Tried::without(CaseFinding::not_asked()),
                 Ok(gate) => {
                     progress(&format!("{}: {} {} over {}", gate.name, case.name, row.variant, row.protocol));
                     attempt(gate, case, row.variant, *protocol, (options, stop)).await
@@ -145,7 +147,7 @@ fn too_early() -> anyhow::Error {
     anyhow!("stopped before anything was asked")
 }
 
-fn column(wanted: &Wanted, opened: &Opened) -> Column {
+fn column(wanted: &ColumnOptions, opened: &OpenedColumn) -> Column {
     let upstream = opened.gate.iter().flat_map(|gate| gate.upstream.borrow().clone().into_values());
     Column {
         name: wanted.name().to_owned(),
@@ -157,16 +159,16 @@ fn column(wanted: &Wanted, opened: &Opened) -> Column {
     }
 }
 
-type Asked = (Row, (&'static Case, Protocol));
+type AskedRow = (CaseRow, (&'static Case, Protocol));
 
-fn rows(options: &Options, opened: &[Opened]) -> Vec<Asked> {
+fn rows(options: &Options, opened: &[OpenedColumn]) -> Vec<AskedRow> {
     let mut rows = Vec::new();
     for case in &options.cases {
         for variant in case.variants {
             for protocol in [Protocol::Http1, Protocol::Http2] {
                 if opened.iter().any(|one| one.has(protocol)) {
                     let (number, name) = (case.number, case.name);
-                    let row = Row {
+                    let row = CaseRow {
                         case: number,
                         name,
                         is_described: case.is_described,
@@ -218,7 +220,7 @@ async fn attempt(
 }
 
 /// A round, with a look at whether the proxy is still there.
-async fn round(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> Finding {
+async fn round(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> CaseFinding {
     let (gate, protocol) = (trial.gate, trial.protocol);
     // One that was gone before may be back.
     let settled = if gate.is_cut_off.get() { Trial::new(gate, protocol).settle().await } else { Ok(()) };
@@ -234,7 +236,7 @@ async fn round(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> Fin
     if let Some(crossed) = trial.crossed.take() {
         finding = cases::judge_crossed(trial, crossed);
     } else if let (Some(why), true) = (trial.garbled.take(), finding.rules.is_empty()) {
-        finding = Finding::unasked(format!("what came was not HTTP: {why}"));
+        finding = CaseFinding::unasked(format!("what came was not HTTP: {why}"));
     }
     let is_asked = !matches!(finding.state, State::NotApplicable | State::Unasked);
     // Of a proxy that has gone in between, nothing is known. A rule that it has broken, it has broken.
@@ -242,8 +244,12 @@ async fn round(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> Fin
         && let Err(gone) = Trial::new(gate, protocol).settle().await
         && finding.rules.is_empty()
     {
-        finding =
-            Finding::unasked(format!("{}: {}; and then {}", finding.state.name(), finding.what, gone.what));
+        finding = CaseFinding::unasked(format!(
+            "{}: {}; and then {}",
+            finding.state.name(),
+            finding.what,
+            gone.what
+        ));
     }
     finding
 }

@@ -2,8 +2,8 @@
 
 use super::{
     client::{Cut, Session},
-    gate::{Gate, Wanted},
-    trial::{Finding, Trial},
+    gate::{ColumnOptions, Gate},
+    trial::{CaseFinding, Trial},
 };
 use crate::plan::Protocol;
 
@@ -20,16 +20,16 @@ pub(super) enum Support {
 
 /// A column, and what can be asked there.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct OpenedColumn {
     /// Or why it was not found.
     pub(super) gate: Result<Gate, String>,
     /// Of those that its URL may be asked over.
     pub(super) protocols: Vec<(Protocol, Support)>,
 }
 
-impl Opened {
+impl OpenedColumn {
     /// Without a gate: none is supported, for this reason.
-    pub(super) fn not_found(wanted: &Wanted, why: String) -> Self {
+    pub(super) fn not_found(wanted: &ColumnOptions, why: String) -> Self {
         let failed = |protocol: &Protocol| (*protocol, Support::Failed(why.clone()));
         Self { protocols: wanted.protocols().iter().map(failed).collect(), gate: Err(why) }
     }
@@ -64,20 +64,20 @@ impl Opened {
     ///
     /// # Errors
     /// Why there is nothing to ask over it.
-    pub(super) fn gate_for(&self, protocol: Protocol, name: &str) -> Result<&Gate, Finding> {
+    pub(super) fn gate_for(&self, protocol: Protocol, name: &str) -> Result<&Gate, CaseFinding> {
         match self.of(protocol) {
-            Some(Support::Yes) => self.gate.as_ref().map_err(|why| Finding::unasked(why.clone())),
+            Some(Support::Yes) => self.gate.as_ref().map_err(|why| CaseFinding::unasked(why.clone())),
             Some(Support::No(why)) => {
-                Err(Finding::not_applicable(format!("{name} is not spoken with it: {why}")))
+                Err(CaseFinding::not_applicable(format!("{name} is not spoken with it: {why}")))
             }
-            Some(Support::Failed(problem)) => Err(Finding::unasked(problem.clone())),
-            None => Err(Finding::not_applicable(format!("its URL is not asked over {name}"))),
+            Some(Support::Failed(problem)) => Err(CaseFinding::unasked(problem.clone())),
+            None => Err(CaseFinding::not_applicable(format!("its URL is not asked over {name}"))),
         }
     }
 }
 
 /// Tries each protocol, and looks which servers there are.
-pub(super) async fn try_each(gate: Gate, wanted: &[Protocol]) -> Opened {
+pub(super) async fn try_each(gate: Gate, wanted: &[Protocol]) -> OpenedColumn {
     let mut protocols = Vec::new();
     for protocol in wanted {
         protocols.push((*protocol, try_one(&gate, *protocol).await));
@@ -89,7 +89,7 @@ pub(super) async fn try_each(gate: Gate, wanted: &[Protocol]) -> Opened {
         }
     }
     let (name, url) = (gate.name.clone(), gate.url.clone());
-    let mut opened = Opened { gate: Ok(gate), protocols };
+    let mut opened = OpenedColumn { gate: Ok(gate), protocols };
     if let (Some(protocol), Ok(gate)) = (opened.supported().next(), &opened.gate) {
         // What stands in the way of that, the first case will say.
         let _ = Trial::new(gate, protocol).discover().await;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     client::{Ask, Heard, Session},
     transcript::Side,
-    trial::{Finding, Trial},
+    trial::{CaseFinding, Trial},
 };
 
 /// The longest answer to the question what was seen.
@@ -56,7 +56,7 @@ impl Trial<'_> {
         ask: &Ask,
         until: Instant,
         is_enough: impl Fn(&Sightings) -> bool,
-    ) -> Result<Sightings, Finding> {
+    ) -> Result<Sightings, CaseFinding> {
         loop {
             let sightings = self.look(ask.id.number).await?;
             if is_enough(&sightings) || Instant::now() >= until {
@@ -71,7 +71,7 @@ impl Trial<'_> {
         &mut self,
         ask: &Ask,
         is_enough: impl Fn(&Sightings) -> bool,
-    ) -> Result<Sightings, Finding> {
+    ) -> Result<Sightings, CaseFinding> {
         let (until, at_last) = (self.until(), Instant::now() + self.gate.timeout * RECOVERY);
         loop {
             let sightings = self.look(ask.id.number).await?;
@@ -83,7 +83,7 @@ impl Trial<'_> {
             if Instant::now() >= at_last {
                 // It has gone for good, most likely: the next case is not held up by it.
                 self.gate.epochs.borrow_mut().retain(|epoch| sightings.reached.contains(epoch));
-                return Err(Finding::unasked(format!(
+                return Err(CaseFinding::unasked(format!(
                     "{missing} of the servers behind it could not be asked what they have seen"
                 )));
             }
@@ -92,7 +92,7 @@ impl Trial<'_> {
     }
 
     /// Asks them once.
-    pub(super) async fn look(&mut self, number: u64) -> Result<Sightings, Finding> {
+    pub(super) async fn look(&mut self, number: u64) -> Result<Sightings, CaseFinding> {
         let statements = self.statements().await?;
         for statement in &statements {
             self.note_seen(statement, number);
@@ -101,7 +101,7 @@ impl Trial<'_> {
     }
 
     /// The last word of each server that is reached.
-    pub(super) async fn statements(&mut self) -> Result<Vec<Statement>, Finding> {
+    pub(super) async fn statements(&mut self) -> Result<Vec<Statement>, CaseFinding> {
         let mut statements: Vec<Statement> = Vec::new();
         let until = self.until();
         for asked in 1.. {
@@ -140,12 +140,12 @@ impl Trial<'_> {
     }
 
     /// Waits until the proxy passes requests on: after failures, some proxies don't for a while.
-    pub(super) async fn settle(&mut self) -> Result<(), Finding> {
+    pub(super) async fn settle(&mut self) -> Result<(), CaseFinding> {
         self.statement().await.map(drop)
     }
 
     /// Finds servers that have replied to nothing yet, as far as the proxy spreads questions over them.
-    pub(super) async fn discover(&mut self) -> Result<(), Finding> {
+    pub(super) async fn discover(&mut self) -> Result<(), CaseFinding> {
         for _ in 1..if self.gate.is_direct { 1 } else { TRIES } {
             self.statement().await?;
         }
@@ -153,7 +153,7 @@ impl Trial<'_> {
     }
 
     /// Again and again while there is none, unless that was in vain before.
-    async fn statement(&mut self) -> Result<Statement, Finding> {
+    async fn statement(&mut self) -> Result<Statement, CaseFinding> {
         let until = Instant::now() + self.gate.timeout * RECOVERY;
         loop {
             match self.statement_now().await {
@@ -170,12 +170,12 @@ impl Trial<'_> {
         }
     }
 
-    /// Through the proxy, over a connection of its own, and without a transcript.
-    async fn statement_now(&mut self) -> Result<Statement, Finding> {
-        let unasked = |why: String| Finding::unasked(format!("/ledger through the proxy: {why}"));
+    /// Through the proxy, over its own connection, and without a transcript.
+    async fn statement_now(&mut self) -> Result<Statement, CaseFinding> {
+        let unasked = |why: String| CaseFinding::unasked(format!("/ledger through the proxy: {why}"));
         let unlike: u32 = rand::random();
         let target = format!("/ledger?run={:08x}&load=0&unlike={unlike:08x}", self.gate.ids.run);
-        // What is told must not change by asking.
+        // What is reported must not change by asking.
         let ask = Ask { is_noted: false, ..self.to("GET", &target, self.gate.ids.of(0, 0)) };
         let began = Instant::now();
         let mut session = Session::connect(self.gate, self.protocol, self.until())

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_in_the_order_of_time_and_no_more_than_so_many() {
+    fn lines_are_in_the_order_of_time_and_bounded() {
         let mut transcript = Transcript::beginning_now();
         transcript.note(Side::Received, "late");
         let early = transcript.began_ns - 5_000;

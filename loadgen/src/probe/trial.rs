@@ -3,10 +3,10 @@
 use contract::{field::SERVER_TIMING, id::Id, timing::Timing};
 use tokio::time::Instant;
 
-pub(super) use super::finding::{Finding, Outcome, Reply};
+pub(super) use super::finding::{CaseFinding, CaseOutcome, ProbeReply};
 use super::{
     caches::{self, Hit},
-    client::{Ask, Body, Content, Crowd, Cut, Heard, Session, get},
+    client::{Ask, AskedBody, Crowd, Cut, Framing, Heard, Session, get},
     gate::Gate,
     transcript::{Side, Transcript},
 };
@@ -82,13 +82,13 @@ impl<'a> Trial<'a> {
         self.gate.upstream.borrow().get(&self.is_http2()).is_some_and(|spoken| spoken.starts_with(protocol))
     }
 
-    pub(super) async fn connect(&mut self) -> Result<Session, Finding> {
+    pub(super) async fn connect(&mut self) -> Result<Session, CaseFinding> {
         let session = Session::connect(self.gate, self.protocol, self.until()).await;
-        session.map_err(|cut| Finding::unasked(format!("no connection to the proxy: {cut}")))
+        session.map_err(|cut| CaseFinding::unasked(format!("no connection to the proxy: {cut}")))
     }
 
     /// Sends a head.
-    pub(super) async fn open(&mut self, session: &mut Session, ask: &Ask) -> Result<(), Finding> {
+    pub(super) async fn open(&mut self, session: &mut Session, ask: &Ask) -> Result<(), CaseFinding> {
         if self.curl.is_none() {
             self.curl = ask.curl(self.is_http2());
         }
@@ -96,7 +96,7 @@ impl<'a> Trial<'a> {
         self.transcript
             .note(Side::Sent, format!("{} {} (number {}{fields})", ask.method, ask.target, ask.id.number));
         self.gate.requests.borrow_mut().sent(ask.id.number, ask.method, &ask.target);
-        session.open(ask, self.until()).await.map_err(|cut| Finding::cut(&cut))
+        session.open(ask, self.until()).await.map_err(|cut| CaseFinding::cut(&cut))
     }
 
     /// Sends the same request on as many streams as there may be, `most` at most, and waits for all of them.
@@ -105,9 +105,9 @@ impl<'a> Trial<'a> {
         session: &mut Session,
         ask: &Ask,
         most: usize,
-    ) -> Result<Crowd, Finding> {
+    ) -> Result<Crowd, CaseFinding> {
         self.curl = ask.curl_of_many(most);
-        let crowd = session.crowd(ask, most, self.until()).await.map_err(|cut| Finding::cut(&cut))?;
+        let crowd = session.crowd(ask, most, self.until()).await.map_err(|cut| CaseFinding::cut(&cut))?;
         self.transcript
             .note(Side::Sent, format!("{} {} on {} streams", ask.method, ask.target, crowd.opened));
         self.transcript.note(Side::Received, crowd.to_string());
@@ -120,14 +120,14 @@ impl<'a> Trial<'a> {
         session: &mut Session,
         ask: &Ask,
         (line, fields, rest): (&str, &[&str], &str),
-    ) -> Result<(), Finding> {
+    ) -> Result<(), CaseFinding> {
         let text = ask.written(line, fields, rest);
         if self.curl.is_none() {
             self.curl = Some(ask.curl_of(&text));
         }
         self.gate.requests.borrow_mut().sent(ask.id.number, ask.method, &ask.target);
         self.transcript.note(Side::Sent, format!("{} (number {})", text.escape_debug(), ask.id.number));
-        session.raw(text.as_bytes(), self.until()).await.map_err(|cut| Finding::cut(&cut))
+        session.raw(text.as_bytes(), self.until()).await.map_err(|cut| CaseFinding::cut(&cut))
     }
 
     /// Sends a part of the content. What stands in the way of that may have a reply, which is to be read.
@@ -161,14 +161,14 @@ impl<'a> Trial<'a> {
     }
 
     /// Reads a reply to its end.
-    pub(super) async fn reply(&mut self, session: &mut Session, ask: &Ask) -> Reply {
-        let mut reply = Reply::default();
+    pub(super) async fn reply(&mut self, session: &mut Session, ask: &Ask) -> ProbeReply {
+        let mut reply = ProbeReply::default();
         self.reply_into(session, ask, &mut reply).await;
         reply
     }
 
     /// The same, of one that has begun.
-    pub(super) async fn reply_into(&mut self, session: &mut Session, ask: &Ask, reply: &mut Reply) {
+    pub(super) async fn reply_into(&mut self, session: &mut Session, ask: &Ask, reply: &mut ProbeReply) {
         let until = self.until();
         for _ in 0..MAX_HEARD {
             let heard = self.hear(session, until).await;
@@ -180,7 +180,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Takes in a part of a reply. True: it has ended.
-    pub(super) fn take(&mut self, heard: Heard, ask: &Ask, reply: &mut Reply) -> bool {
+    pub(super) fn take(&mut self, heard: Heard, ask: &Ask, reply: &mut ProbeReply) -> bool {
         match heard {
             Heard::Interim(status, fields) => reply.interims.push((status, fields)),
             Heard::Head(status, fields) => {
@@ -209,7 +209,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Holds the token that the server saw against that of the request.
-    fn check(&mut self, ask: &Ask, reply: &Reply) {
+    fn check(&mut self, ask: &Ask, reply: &ProbeReply) {
         let Some(seen) = reply.seen() else { return };
         self.gate.knows(seen.epoch);
         if seen.id != ask.id {
@@ -238,17 +238,17 @@ impl<'a> Trial<'a> {
         session: &mut Session,
         ask: &Ask,
         content: &[u8],
-    ) -> Result<Reply, Finding> {
+    ) -> Result<ProbeReply, CaseFinding> {
         self.open(session, ask).await?;
-        if ask.content != Content::None {
+        if ask.content != Framing::None {
             // A reply may have come all the same.
             let _ = self.send(session, content, true).await;
         }
         Ok(self.reply(session, ask).await)
     }
 
-    /// One exchange on a connection of its own.
-    pub(super) async fn exchange(&mut self, ask: &Ask, content: &[u8]) -> Result<Reply, Finding> {
+    /// One exchange on its own connection.
+    pub(super) async fn exchange(&mut self, ask: &Ask, content: &[u8]) -> Result<ProbeReply, CaseFinding> {
         let mut session = self.connect().await?;
         self.on(&mut session, ask, content).await
     }
@@ -262,8 +262,8 @@ impl<'a> Trial<'a> {
             is_secure: self.gate.site.target().tls,
             is_insecure: self.gate.is_insecure,
             fields: Vec::new(),
-            content: Content::None,
-            body: Body::Word,
+            content: Framing::None,
+            body: AskedBody::Word,
             habits: "",
             id,
             is_noted: true,

@@ -40,7 +40,7 @@ pub struct Backend {
 #[serde(try_from = "AtMost<Backend, MAX_KEPT>", into = "Vec<Backend>")]
 pub struct Backends {
     all: Vec<Backend>,
-    /// The one that was named last, whom the next reply most likely names again.
+    /// The one that was named last, which the next reply most likely names again.
     last: usize,
 }
 
@@ -54,7 +54,7 @@ impl TryFrom<AtMost<Backend, MAX_KEPT>> for Backends {
     type Error = String;
 
     fn try_from(AtMost(all): AtMost<Backend, MAX_KEPT>) -> Result<Self, String> {
-        // What is no UTF-8 takes three bytes where it had one.
+        // What is not UTF-8 takes three bytes where it had one.
         if all.iter().any(|backend| backend.name.len() > 3 * MAX_NAME) {
             return Err(format!("an instance whose name is longer than {MAX_NAME} bytes"));
         }

@@ -121,7 +121,7 @@ impl<T: Bin, const WIDTH: Nanos, const MAX: usize> Binned<T, WIDTH, MAX> {
     }
 }
 
-/// Whether it is `width`, doubled some times, and `max` of them are no longer than any run.
+/// Whether it is `width`, doubled some times, and `max` of them are not longer than any run.
 pub(super) fn is_doubled(wide: Nanos, width: Nanos, max: u64) -> bool {
     wide.is_multiple_of(width) && (wide / width).is_power_of_two() && wide <= LONGEST_RUN / max
 }

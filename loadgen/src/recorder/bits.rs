@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_is_told_more_coarsely() {
+    fn a_long_run_is_recorded_more_coarsely() {
         let mut bits = Bits::default();
         let (seconds, second) = (100_000, 1_000_000_000);
         (0..seconds).for_each(|at| bits.set(at * second));

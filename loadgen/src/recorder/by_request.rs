@@ -28,7 +28,7 @@ const DIGITS: u8 = 2;
 /// What became of the requests of one name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OfRequest {
+pub struct RequestRecords {
     /// Its name.
     pub name: String,
     /// Became due.
@@ -49,23 +49,23 @@ pub struct OfRequest {
 
 /// All of them; none where one request is sent alone.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(try_from = "AtMost<OfRequest, MAX_KEPT>", into = "Vec<OfRequest>")]
+#[serde(try_from = "AtMost<RequestRecords, MAX_KEPT>", into = "Vec<RequestRecords>")]
 pub struct ByRequest {
-    all: Vec<OfRequest>,
+    all: Vec<RequestRecords>,
     /// The index of each request's name.
     of_request: Arc<[u16]>,
 }
 
-impl From<ByRequest> for Vec<OfRequest> {
+impl From<ByRequest> for Vec<RequestRecords> {
     fn from(requests: ByRequest) -> Self {
         requests.all
     }
 }
 
-impl TryFrom<AtMost<OfRequest, MAX_KEPT>> for ByRequest {
+impl TryFrom<AtMost<RequestRecords, MAX_KEPT>> for ByRequest {
     type Error = String;
 
-    fn try_from(AtMost(all): AtMost<OfRequest, MAX_KEPT>) -> Result<Self, String> {
+    fn try_from(AtMost(all): AtMost<RequestRecords, MAX_KEPT>) -> Result<Self, String> {
         Ok(Self { all, of_request: Arc::default() })
     }
 }
@@ -73,24 +73,24 @@ impl TryFrom<AtMost<OfRequest, MAX_KEPT>> for ByRequest {
 impl ByRequest {
     /// Of requests with these names.
     pub(super) fn of(names: &Names) -> Self {
-        let all = names.all.iter().map(|name| OfRequest::new(name)).collect();
+        let all = names.all.iter().map(|name| RequestRecords::new(name)).collect();
         Self { all, of_request: Arc::clone(&names.of_request) }
     }
 
-    /// Whether there is but one request.
+    /// Whether there is only one request.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
     /// All, as the plan has them.
-    pub fn iter(&self) -> impl Iterator<Item = &OfRequest> {
+    pub fn iter(&self) -> impl Iterator<Item = &RequestRecords> {
         self.all.iter()
     }
 
     /// That of the request with this index.
     #[inline]
-    pub(super) fn get(&mut self, request: u32) -> Option<&mut OfRequest> {
+    pub(super) fn get(&mut self, request: u32) -> Option<&mut RequestRecords> {
         let name = *self.of_request.get(request as usize)?;
         self.all.get_mut(usize::from(name))
     }
@@ -104,14 +104,14 @@ impl ByRequest {
     /// Adds what another worker has recorded.
     pub(super) fn merge(&mut self, other: &Self) {
         for theirs in &other.all {
-            let place = |all: &[OfRequest], name: &str| all.iter().position(|own| own.name == name);
+            let place = |all: &[RequestRecords], name: &str| all.iter().position(|own| own.name == name);
             let has_room = self.all.len() < MAX_NAMES;
             let name = match place(&self.all, &theirs.name) {
                 None if !has_room => OTHERS,
                 _ => &theirs.name,
             };
             let mine = place(&self.all, name).unwrap_or_else(|| {
-                self.all.push(OfRequest::new(name));
+                self.all.push(RequestRecords::new(name));
                 self.all.len() - 1
             });
             let mine = &mut self.all[mine];
@@ -141,7 +141,7 @@ impl ByRequest {
     }
 }
 
-impl OfRequest {
+impl RequestRecords {
     fn new(name: &str) -> Self {
         let response =
             Histogram::new(DIGITS).unwrap_or_else(|error| unreachable!("{DIGITS} digits: {error}"));

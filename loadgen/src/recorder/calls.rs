@@ -17,7 +17,7 @@ use super::{
 use crate::clock::Nanos;
 
 /// Messages that came, over time: by the millisecond for four seconds, more coarsely beyond.
-pub type MessageFlow = Binned<Messages, 1_000_000, 4096>;
+pub type MessageFlow = Binned<MessageCount, 1_000_000, 4096>;
 
 /// What came of gRPC calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -137,9 +137,9 @@ pub(super) fn record(into: &mut Histogram<u64>, time: Nanos) {
 
 /// How many messages came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Messages(u64);
+pub struct MessageCount(u64);
 
-impl Bin for Messages {
+impl Bin for MessageCount {
     fn merge(&mut self, other: &Self) {
         self.0 += other.0;
     }

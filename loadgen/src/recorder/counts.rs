@@ -54,7 +54,7 @@ fn is_zero(count: &u64) -> bool {
 
 /// What an answer comes to.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Answer {
+pub(super) enum ResponseClass {
     /// A success.
     Success,
     /// An unsuccessful gRPC status.
@@ -88,7 +88,7 @@ impl Counts {
         self.offered.saturating_sub(self.succeeded)
     }
 
-    /// Those that have come to no end yet: in flight, or waiting to be sent.
+    /// Those that have not ended yet: in flight, or waiting to be sent.
     #[must_use]
     pub fn outstanding(&self) -> u64 {
         self.offered.saturating_sub(self.sent() + self.dropped + self.not_sent)
@@ -102,18 +102,23 @@ impl Counts {
 
     /// Where a request counts that was answered so.
     #[inline]
-    pub(super) fn answered(&mut self, answer: Answer) -> &mut u64 {
+    pub(super) fn answered(&mut self, answer: ResponseClass) -> &mut u64 {
         match answer {
-            Answer::Success => &mut self.succeeded,
-            Answer::CallError => &mut self.call_errors,
-            Answer::Other(..400) => &mut self.redirects,
-            Answer::Other(400..500) => &mut self.client_errors,
-            Answer::Other(_) => &mut self.server_errors,
+            ResponseClass::Success => &mut self.succeeded,
+            ResponseClass::CallError => &mut self.call_errors,
+            ResponseClass::Other(..400) => &mut self.redirects,
+            ResponseClass::Other(400..500) => &mut self.client_errors,
+            ResponseClass::Other(_) => &mut self.server_errors,
         }
     }
 
     /// Where a request counts that has ended so.
-    pub(super) fn ended(&mut self, outcome: Outcome<'_>, answer: Answer, was_written: bool) -> &mut u64 {
+    pub(super) fn ended(
+        &mut self,
+        outcome: Outcome<'_>,
+        answer: ResponseClass,
+        was_written: bool,
+    ) -> &mut u64 {
         match outcome {
             Outcome::Replied => self.answered(answer),
             Outcome::Failed(_) => &mut self.transport_failed,

@@ -17,7 +17,7 @@ use super::plausible::LARGEST;
 
 /// The longest that is read, in bytes of base64.
 const MAX_TEXT: usize = 1 << 20;
-/// How V2 begins: a number of its own, length of the counts, offset, digits, lowest and highest value, ratio.
+/// How V2 begins: its number, length of the counts, offset, digits, lowest and highest value, ratio.
 const COOKIE: u32 = 0x1c84_9303 | 0x10;
 const HEADER: usize = 40;
 /// Histograms that grow have a highest value beyond [`super::LONGEST`], but not beyond this.

@@ -1,4 +1,4 @@
-//! What came back, by the millisecond: replies and bytes, so that a rate can be told of any part of the run.
+//! What came back, by the millisecond: replies and bytes, so that the rate of any part of the run can be computed.
 
 use serde::{Deserialize, Serialize};
 

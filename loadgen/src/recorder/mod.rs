@@ -38,9 +38,9 @@ use serde::{Deserialize, Serialize};
 pub use availability::{Availability, Span};
 pub use backends::{Backend, Backends};
 pub use binned::{Bin, Binned};
-pub use by_request::{ByRequest, OfRequest};
+pub use by_request::{ByRequest, RequestRecords};
 use by_status::STATUSES;
-pub use calls::{CallErrors, Calls, MessageFlow, Messages};
+pub use calls::{CallErrors, Calls, MessageCount, MessageFlow};
 pub use connections::Connections;
 use contract::id::Ids;
 pub use counts::Counts;
@@ -57,7 +57,7 @@ pub(crate) use recording::Recording;
 pub use server_report::{ReportedLoad, ReportedTimes, ServerReport};
 pub use settings::RunSettings;
 pub use sockets::Sockets;
-pub(crate) use split::{Split, Times as PartTimes};
+pub(crate) use split::{PartTimes, Split};
 pub(crate) use streams::{Numbers, OfStream, OutOfOrder, Streams, settled};
 pub use times::{Snapshot, Times};
 pub(crate) use trend::slope;
@@ -71,7 +71,7 @@ use crate::{
     plan::Plan,
 };
 
-/// The longest time that a histogram tells apart: an hour, in nanoseconds.
+/// The longest time that a histogram distinguishes: an hour, in nanoseconds.
 pub const LONGEST: Nanos = 3_600_000_000_000;
 
 /// What connections have carried, in bytes.
@@ -181,7 +181,7 @@ pub struct Recorder {
     expected_of: Arc<[ExpectedStatus]>,
     /// Which of several targets each request goes to.
     #[serde(skip)]
-    targets: Option<Box<Targets>>,
+    targets: Option<Box<TargetNames>>,
     /// When requests were to become due.
     #[serde(skip)]
     window: Range<Nanos>,
@@ -192,12 +192,12 @@ pub struct Recorder {
 
 /// Several targets, and which of them each request goes to.
 #[derive(Clone, Debug)]
-struct Targets {
+struct TargetNames {
     names: Vec<String>,
     of_requests: Arc<[u16]>,
 }
 
-impl Targets {
+impl TargetNames {
     /// Those of a plan; none if there is one alone.
     fn of(plan: &Plan) -> Option<Box<Self>> {
         let of_requests = plan.sites_of_requests();
@@ -282,7 +282,7 @@ impl Recorder {
             verified: plan.verify().map(|_| Box::new(Verified::of(plan.message().is_some()))),
             streams: plan.stream_numbers().map(|_| Box::default()),
             phases: plan.has_phases().then(Box::default),
-            targets: Targets::of(plan),
+            targets: TargetNames::of(plan),
             ..Self::new(ids, plan.expected_status().clone())
         }
     }
@@ -298,7 +298,7 @@ impl Recorder {
         (0..).zip(self.statuses.iter().copied()).skip(1).filter(|(_, count)| *count > 0)
     }
 
-    /// The same as of a start that lies so much earlier: what is told by time moves by whole bins, to the nearest.
+    /// The same as of a start that lies so much earlier: what is recorded by time moves by whole bins, to the nearest.
     pub(crate) fn delay(&mut self, by: Nanos) {
         self.intervals.delay(by);
         self.flow.delay(by);

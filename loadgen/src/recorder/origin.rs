@@ -1,4 +1,4 @@
-//! Where a run comes from: what is needed to tell runs apart, and to repeat one.
+//! Where a run comes from: what is needed to distinguish runs, and to repeat one.
 
 use std::collections::BTreeMap;
 

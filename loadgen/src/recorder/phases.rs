@@ -66,14 +66,14 @@ impl Phases {
         &mut self.figures[index]
     }
 
-    /// So many requests that were due then have succeeded.
+    /// `count` requests that were due then have succeeded.
     pub(super) fn succeeded(&mut self, due: Nanos, response: Nanos, count: u64) {
         let figures = self.of(due);
         figures.succeeded += count;
         figures.response.saturating_record_n(response.min(LONGEST), count);
     }
 
-    /// So many requests that were due then have not.
+    /// `count` requests that were due then have not.
     pub(super) fn failed(&mut self, due: Nanos, since_start: Nanos, count: u64) {
         self.of(due).unsuccessful += count;
         if due >= self.marks[0] {

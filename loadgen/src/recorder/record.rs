@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use grpc::Code;
 
-use super::{Calls, Carried, Counts, LONGEST, Recorder, by_status::STATUSES, calls, counts::Answer};
+use super::{Calls, Carried, Counts, LONGEST, Recorder, by_status::STATUSES, calls, counts::ResponseClass};
 use crate::{
     clock::Nanos,
     outcome::{
@@ -180,21 +180,21 @@ impl Recorder {
         self.calls.get_or_insert_default()
     }
 
-    /// The first response of a call has come, so long after the call was due.
+    /// The first response of a call has come, this time after the call was due.
     pub(crate) fn first_message(&mut self, due: Nanos, time: Nanos) {
         if !self.is_warmup(due) {
             calls::record(&mut self.calls().first_message, time);
         }
     }
 
-    /// The response to a message has come, so long after the message was due.
+    /// The response to a message has come, this time after the message was due.
     pub(crate) fn message(&mut self, due: Nanos, time: Nanos) {
         if !self.is_warmup(due) {
             calls::record(&mut self.calls().message, time);
         }
     }
 
-    /// A message has come on a WebSocket that is no echo.
+    /// A message has come on a WebSocket that is not an echo.
     pub(crate) fn unsolicited(&mut self, at: Nanos, what: impl FnOnce() -> String) {
         if !self.is_warmup(at) {
             self.sockets.get_or_insert_default().unsolicited(what);
@@ -265,7 +265,7 @@ impl Recorder {
             }
         }
         if !matches!(ended.outcome, Outcome::Replied) {
-            *self.counts.ended(ended.outcome, Answer::Other(0), arrival.written.is_some()) += 1;
+            *self.counts.ended(ended.outcome, ResponseClass::Other(0), arrival.written.is_some()) += 1;
         }
         match ended.outcome {
             Outcome::Replied | Outcome::Abandoned => {}
@@ -287,12 +287,12 @@ impl Recorder {
 
     /// What a reply to this request comes to: by the status of its call, if it is one that ended with one.
     #[inline]
-    fn answer(&self, request: u32, status: u16, code: Option<Code>) -> Answer {
+    fn answer(&self, request: u32, status: u16, code: Option<Code>) -> ResponseClass {
         let expected = self.expected(request);
         match code {
-            Some(code) if !expected.contains_code(code) => Answer::CallError,
-            _ if expected.contains(status) => Answer::Success,
-            _ => Answer::Other(status),
+            Some(code) if !expected.contains_code(code) => ResponseClass::CallError,
+            _ if expected.contains(status) => ResponseClass::Success,
+            _ => ResponseClass::Other(status),
         }
     }
 
@@ -337,7 +337,7 @@ impl Recorder {
         self.intervals.at(since_start).unsuccessful += count;
     }
 
-    /// So many that were due then did not succeed; what was not sent has no part in that.
+    /// `count` of those that were due then did not succeed; what was not sent has no part in that.
     fn failed_in_phase(&mut self, due: Nanos, count: u64) {
         let since_start = self.since_start(due);
         if let Some(phases) = &mut self.phases {
@@ -376,8 +376,8 @@ impl Recorder {
         let response = at.saturating_sub(due);
         self.statuses[usize::from(status).min(STATUSES - 1)] += count;
         let answer = self.answer(request, status, code);
-        let is_call_error = matches!(answer, Answer::CallError);
-        let is_success = matches!(answer, Answer::Success);
+        let is_call_error = matches!(answer, ResponseClass::CallError);
+        let is_success = matches!(answer, ResponseClass::Success);
         if let Some(own) = self.requests.get(request) {
             own.replied(status, response, is_success, count);
         }

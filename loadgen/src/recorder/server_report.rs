@@ -12,17 +12,17 @@ use crate::clock::Nanos;
 #[serde(deny_unknown_fields)]
 pub struct ServerReport {
     /// Replies whose times could be laid beside each other.
-    times: Times,
+    times: WeightedTimes,
     /// Replies that report how busy their worker was.
-    load: Load,
+    load: ServerLoad,
     /// Of them, those of requests that were due in the second half of the run, or all where that is not known.
-    late_load: Load,
+    late_load: ServerLoad,
 }
 
 /// Sums of weights and of nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Times {
+struct WeightedTimes {
     weight: u64,
     /// Written to the end.
     service: u64,
@@ -37,7 +37,7 @@ struct Times {
 /// Sums of weights, thousandths of a CPU, and nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Load {
+struct ServerLoad {
     replies: u64,
     weight: u64,
     cpu_permille: u64,
@@ -96,7 +96,7 @@ impl ServerReport {
         }
     }
 
-    /// Adds what another worker was told.
+    /// Adds what was reported to another worker.
     pub(super) fn merge(&mut self, other: &Self) {
         let (mine, theirs) = (&mut self.times, &other.times);
         for (mine, theirs) in [
@@ -120,7 +120,7 @@ impl ServerReport {
     /// Where the service time went; none if nothing was reported.
     #[must_use]
     pub fn mean_times(&self) -> Option<ReportedTimes> {
-        let Times { weight, service, server, way_weight, way } = self.times;
+        let WeightedTimes { weight, service, server, way_weight, way } = self.times;
         let mean = |sum: u64| sum as f64 / weight.max(1) as f64;
         (weight > 0).then(|| ReportedTimes {
             server: mean(server),
@@ -144,7 +144,7 @@ impl ServerReport {
 
     /// Whether a run with this number of `completed` requests can have recorded it.
     pub(super) fn is_plausible(&self, completed: u64) -> bool {
-        let Times { weight, way_weight, service, server, .. } = self.times;
+        let WeightedTimes { weight, way_weight, service, server, .. } = self.times;
         weight <= LARGEST
             && way_weight <= weight
             && server <= service
@@ -154,7 +154,7 @@ impl ServerReport {
     }
 }
 
-impl Load {
+impl ServerLoad {
     fn add(&mut self, load: WorkerLoad, weight: u64) {
         let turn_lag = load.turn_lag_ns.min(LONGEST);
         self.replies += 1;
@@ -233,9 +233,9 @@ mod tests {
         twice.merge(&report);
         assert_eq!(twice.mean_load().unwrap().replies, 4);
         for broken in [
-            Load { turn_lag: u64::MAX, longest_turn_lag: 1, replies: 1, weight: 1, cpu_permille: 0 },
-            Load { turn_lag: 0, longest_turn_lag: 1, replies: 1, weight: 1, cpu_permille: 0 },
-            Load { turn_lag: 0, longest_turn_lag: 0, replies: 1, weight: 1, cpu_permille: 1001 },
+            ServerLoad { turn_lag: u64::MAX, longest_turn_lag: 1, replies: 1, weight: 1, cpu_permille: 0 },
+            ServerLoad { turn_lag: 0, longest_turn_lag: 1, replies: 1, weight: 1, cpu_permille: 0 },
+            ServerLoad { turn_lag: 0, longest_turn_lag: 0, replies: 1, weight: 1, cpu_permille: 1001 },
         ] {
             assert!(!ServerReport { load: broken, ..ServerReport::default() }.is_plausible(1), "{broken:?}");
         }

@@ -231,7 +231,7 @@ impl RunSettings {
         }
     }
 
-    /// The addresses that what failed is told of: of several targets, it may have been any.
+    /// The addresses that are named where something failed: of several targets, it may have been any.
     #[must_use]
     pub fn tried(&self) -> &[String] {
         if self.targets > 1 { &[] } else { &self.addresses }
@@ -261,7 +261,7 @@ impl RunSettings {
 /// The most stages that are shown for people.
 const MAX_SHOWN: usize = 12;
 
-/// Stages for people, who may not want all of them.
+/// Stages for people, abridged where there are many.
 fn spaced(stages: &str) -> String {
     let all: Vec<_> = stages.split(',').collect();
     let mut shown = all.iter().take(MAX_SHOWN).copied().collect::<Vec<_>>().join(", ");
@@ -276,7 +276,7 @@ mod tests {
     use crate::planted::{Planted, run};
 
     #[test]
-    fn the_load_is_told_in_words() {
+    fn the_load_is_described_in_words() {
         let told = |line: &str| run(&format!("{line} a:1"), |_, _| Planted::default()).run.load();
         assert_eq!(told("-r 10 -d 1s"), "open loop, 10 requests/s");
         assert_eq!(told("-r 10 -d 1s --poisson --seed 7"), "open loop, Poisson 10 requests/s (seed 7)");

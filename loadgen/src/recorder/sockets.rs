@@ -17,7 +17,7 @@ use crate::clock::Nanos;
 #[serde(deny_unknown_fields)]
 pub struct Sockets {
     /// Messages that were sent and whose echoes did not come: in time, before the connection ended, or before the run did (those
-    /// count as unanswered as well).
+    /// also count as unanswered).
     pub lost: u64,
     /// Messages that came back other than they were sent.
     pub wrong: u64,
@@ -38,13 +38,13 @@ pub struct Sockets {
     pub opened: Histogram<u64>,
     /// How the first ones were opened, as many as there were to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opening: Option<Opening>,
+    pub opening: Option<InitialHandshakes>,
 }
 
 /// WebSockets that were opened in the beginning, by the clock of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Opening {
+pub struct InitialHandshakes {
     /// How many they are.
     pub count: u64,
     /// When the first handshake of them was begun, in nanoseconds.
@@ -53,7 +53,7 @@ pub struct Opening {
     pub done: Nanos,
 }
 
-impl Opening {
+impl InitialHandshakes {
     fn merge(self, other: Self) -> Self {
         Self {
             count: self.count + other.count,
@@ -109,7 +109,7 @@ impl Sockets {
         let recorded = self.opened.record(at.saturating_sub(since).min(LONGEST));
         debug_assert!(recorded.is_ok(), "{recorded:?}: it grows as needed");
         if is_first {
-            let one = Opening { count: 1, began: since, done: at };
+            let one = InitialHandshakes { count: 1, began: since, done: at };
             self.opening = Some(self.opening.map_or(one, |opening| opening.merge(one)));
         }
     }
@@ -117,7 +117,7 @@ impl Sockets {
     /// How fast the first ones were opened, if they are several.
     #[must_use]
     pub fn opened_per_second(&self) -> Option<f64> {
-        let Opening { count, began, done } = self.opening.filter(|opening| opening.count > 1)?;
+        let InitialHandshakes { count, began, done } = self.opening.filter(|opening| opening.count > 1)?;
         Some(count as f64 * 1e9 / done.saturating_sub(began).max(1) as f64)
     }
 

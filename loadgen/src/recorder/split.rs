@@ -19,13 +19,13 @@ pub(crate) struct Split {
     /// The clock that both ends may share, when the run's shows zero.
     epoch: Nanos,
     /// Of those whose server shares it.
-    pub(crate) there: Times,
-    pub(crate) back: Times,
+    pub(crate) there: PartTimes,
+    pub(crate) back: PartTimes,
     /// Both ways together, of the others.
-    pub(crate) outside: Times,
+    pub(crate) outside: PartTimes,
     /// Of all.
-    pub(crate) server: Times,
-    /// Replies without instants: they came from a request that was redirected, or from a server that tells of none.
+    pub(crate) server: PartTimes,
+    /// Replies without instants: they came from a request that was redirected, or from a server that reports none.
     pub(crate) untold: u64,
     /// Replies with instants that can't be.
     pub(crate) impossible: u64,
@@ -34,7 +34,7 @@ pub(crate) struct Split {
 /// The times of one part, counted as a [`Histogram`] counts them, with fewer places and less work for each: three are counted for
 /// each reply. It takes no memory before the first one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Times {
+pub(crate) struct PartTimes {
     /// By [`place`].
     counts: Vec<u64>,
     count: u64,
@@ -42,7 +42,7 @@ pub(crate) struct Times {
     pub(crate) sum: u128,
 }
 
-/// Times below twice this have a place each; of longer ones, as many leading bits count as these have, so that they are told to within
+/// Times below twice this have a place each; of longer ones, as many leading bits count as these have, so that they are known to within
 /// 0.2%. With more of them, the places that are in use at the same time would not fit into the fastest cache.
 const PLACES: u64 = 256;
 
@@ -60,7 +60,7 @@ fn middle(place: usize) -> Nanos {
     ((place - shift * PLACES) << shift) + ((1 << shift) >> 1)
 }
 
-impl Times {
+impl PartTimes {
     #[inline]
     fn record(&mut self, time: Nanos) {
         self.sum += u128::from(time);
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn times_are_counted_as_a_histogram_counts_them() {
-        let (mut times, mut expected) = (Times::default(), times::histogram());
+        let (mut times, mut expected) = (PartTimes::default(), times::histogram());
         assert!(times.histogram().is_none());
         let powers = (0..LONGEST.ilog2()).map(|bits| 1 << bits);
         for time in

@@ -28,9 +28,9 @@ pub(crate) enum OfStream {
     Answered { number: u64, out_of_order: Option<OutOfOrder>, damage: Option<Damage> },
     /// The answer to it has come in another call.
     Strayed(u64),
-    /// The server has told that it came behind a later one.
+    /// The server has reported that it came behind a later one.
     ReorderedThere(u64),
-    /// The server has told that it came otherwise than it was sent.
+    /// The server has reported that it came otherwise than it was sent.
     ChangedThere(u64),
     /// This many more came behind later ones than were named.
     MoreReorderedThere(u64),
@@ -78,7 +78,7 @@ impl Numbers {
     }
 }
 
-/// What is settled of a message without an answer of its own.
+/// What is settled of a message without its own answer.
 pub(crate) mod settled {
     use contract::ledger::State;
 
@@ -99,7 +99,7 @@ pub(crate) struct Streams {
     /// Those that came behind a later one.
     pub(crate) reordered_there: Numbers,
     pub(crate) reordered_back: Numbers,
-    /// Those that arrived otherwise than they were sent, as servers have told.
+    /// Those that arrived otherwise than they were sent, as servers have reported.
     pub(crate) changed_there: Numbers,
     /// Replies of calls that have several: those that came, how many that is, those that have not come although the server had sent
     /// them, and those that came again.

@@ -110,7 +110,7 @@ pub(super) fn add(into: &mut Histogram<u64>, other: &Histogram<u64>) {
 /// The figures of a run so far.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Requests and what became of them.
+    /// Requests and what happened to them.
     pub counts: Counts,
     /// Requests that are due and wait to be sent.
     pub waiting: u64,

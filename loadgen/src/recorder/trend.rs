@@ -1,4 +1,4 @@
-//! The parts of a request's time, by when it was due, so that it can be told which of them grew.
+//! The parts of a request's time, by when it was due, so that it can be seen which of them grew.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ const MIN_GROWTH: f64 = 0.01;
 /// And that is at least this many times the error of that slope.
 const MIN_SIGNIFICANCE: f64 = 4.0;
 
-/// The smallest number of bins that a slope with an error is told from.
+/// The smallest number of bins that a slope with an error is computed from.
 const MIN_BINS: usize = 6;
 
 /// Sums over the requests that were due within a bin. As a list it is short.
@@ -30,7 +30,7 @@ pub struct Parts {
     pub wait: u64,
     /// Nanoseconds from written to the end.
     pub service: u64,
-    /// Of them, those whose reply told when the server saw the request and when it replied.
+    /// Of them, those whose reply said when the server saw the request and when it replied.
     pub told: u64,
     /// Nanoseconds from written to seen, of those.
     pub way: u64,
@@ -48,7 +48,7 @@ impl Parts {
         self.service = self.service.saturating_add(service.saturating_mul(count));
     }
 
-    /// One of them has told when it was seen and replied to.
+    /// The reply to one of them has said when it was seen and replied to.
     pub(super) fn tell(&mut self, way: Nanos, server: Nanos) {
         self.told += 1;
         self.way = self.way.saturating_add(way);

@@ -14,7 +14,7 @@ use crate::{
     outcome::{Arrival, Cause, Damage, Ended, Failure, Outcome, TokenEcho},
 };
 
-/// The maximum number of starts of servers that are told apart.
+/// The maximum number of starts of servers that are distinguished.
 pub(crate) const MAX_EPOCHS: usize = 1024;
 
 /// How many entries a worker keeps.
@@ -81,7 +81,7 @@ pub(crate) struct Verified {
     pub(crate) given_up: Pages,
     /// Those that a server has refused to process, in each attempt.
     pub(crate) refused: Pages,
-    /// Messages whose echoes have come where nobody waited for them, and those for which nobody waited any longer.
+    /// Messages whose echoes have come unexpected, and those that were not waited for any longer.
     pub(crate) strays: Pages,
     /// Whether messages are sent on WebSockets: one that has timed out is not taken back, and its echo may come late.
     pub(crate) are_messages: bool,
@@ -228,7 +228,7 @@ impl Verified {
         }
     }
 
-    /// The echo of the message of this number has come where nobody waited for it.
+    /// The echo of the message of this number has come unexpected.
     #[cold]
     pub(crate) fn strayed(&mut self, number: u64) {
         self.strays.set(number, State::WHOLE);

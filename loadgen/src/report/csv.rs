@@ -85,13 +85,13 @@ fn intervals(report: Report<'_>, before: &str, start: f64, out: &mut dyn Write) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::planted::{End, MILLI, Planted, SECOND, run};
+    use crate::planted::{MILLI, Planted, PlantedEnd, SECOND, run};
 
     #[test]
     fn each_interval_is_a_line_whose_times_are_empty_without_a_success() {
         let summary = run("-r 10 -d 2s a:1", |_, at| Planted {
             service: 2 * MILLI,
-            end: if at < SECOND { End::Status(200) } else { End::Status(503) },
+            end: if at < SECOND { PlantedEnd::Status(200) } else { PlantedEnd::Status(503) },
             ..Planted::default()
         });
         let mut out = Vec::new();

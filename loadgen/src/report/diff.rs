@@ -39,7 +39,7 @@ impl Diff {
             old.iter().zip(new).take(1).flat_map(|(old, new)| settings(old, new)).collect();
         if changes.iter().all(|change| change.interval.is_none()) {
             notes.push(format!(
-                "{} and {} rounds tell no change from chance: at least 4 on either side do (--repeat 4)",
+                "{} and {} rounds can't distinguish a change from chance: at least 4 on either side can (--repeat 4)",
                 old.len(),
                 new.len()
             ));
@@ -123,9 +123,9 @@ impl Diff {
         writeln!(out)
     }
 
-    fn all(&self) -> All<'_> {
+    fn all(&self) -> DiffDocument<'_> {
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
-        let row = |change: &Change| Row {
+        let row = |change: &Change| DiffRow {
             figure: change.name,
             old: change.medians.map(|(old, _)| old),
             new: change.medians.map(|(_, new)| new),
@@ -134,7 +134,7 @@ impl Diff {
             high: change.interval.and_then(|(_, high)| finite(high)),
             result: self.conclusion(change.conclusion),
         };
-        All {
+        DiffDocument {
             old_rounds: self.rounds.0,
             new_rounds: self.rounds.1,
             allowed: self.allowed,
@@ -182,7 +182,7 @@ impl DiffOfLoads {
         struct OfLoad<'a> {
             load: &'a str,
             #[serde(flatten)]
-            all: All<'a>,
+            all: DiffDocument<'a>,
         }
         #[derive(Serialize)]
         struct Loads<'a> {
@@ -195,7 +195,7 @@ impl DiffOfLoads {
 }
 
 #[derive(Serialize)]
-struct Row {
+struct DiffRow {
     figure: &'static str,
     old: Option<f64>,
     new: Option<f64>,
@@ -206,12 +206,12 @@ struct Row {
 }
 
 #[derive(Serialize)]
-struct All<'a> {
+struct DiffDocument<'a> {
     old_rounds: usize,
     new_rounds: usize,
     allowed: Option<f64>,
     notes: &'a [String],
-    figures: Vec<Row>,
+    figures: Vec<DiffRow>,
 }
 
 fn percent(share: f64) -> String {
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_rounds_are_told() {
+    fn too_few_rounds_are_reported() {
         let (old, new) = (rounds("-r 100 -d 20s a:1", 1000, 3), rounds("-r 100 -d 20s a:1", 9000, 3));
         let diff = Diff::new(&old, &new, None);
         assert!(diff.changes.iter().all(|change| change.conclusion == Conclusion::CannotTell));

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     numbers::{count, decimal, time},
-    search::{End, Evidence},
+    search::{Evidence, SearchEnd},
     verdict::{Percentile, Slo, Step, Time},
 };
 
@@ -21,7 +21,7 @@ const HEADER: [&str; 6] = ["requests/s", "achieved", "p50", "p99", "failed", "re
 
 /// A search that is over.
 #[derive(Clone, Copy, Debug)]
-pub struct FindMax<'a> {
+pub struct SearchReport<'a> {
     /// What had to hold.
     pub slo: &'a Slo,
     /// All steps, in their order.
@@ -31,32 +31,32 @@ pub struct FindMax<'a> {
     /// The lowest rate that was not held.
     pub broken: Option<f64>,
     /// How it has ended; none if it was cut short.
-    pub end: Option<End>,
+    pub end: Option<SearchEnd>,
 }
 
-impl FindMax<'_> {
+impl SearchReport<'_> {
     /// What was found, in one sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
         let slo = self.slo;
         let because = |at: f64| format!("at {} requests/s, {}", rate(at), self.why(at));
         match (self.end, self.held) {
-            (Some(End::Found { held, broken }), _) => {
+            (Some(SearchEnd::Found { held, broken }), _) => {
                 format!("{} requests/s is the highest rate that held {slo}: {}", rate(held), because(broken))
             }
-            (Some(End::NotHeld { broken }), _) => {
+            (Some(SearchEnd::NotHeld { broken }), _) => {
                 let serves_none = self.steps.iter().all(|step| step.failed == step.offered);
                 let advice = if serves_none { "" } else { "; a lower --start-rate may" };
                 format!("not even {} requests/s held {slo}: {}{advice}", rate(broken), self.why(broken))
             }
-            (Some(End::MaxHeld { held }), _) => {
+            (Some(SearchEnd::MaxHeld { held }), _) => {
                 format!(">= {} requests/s held {slo}: that is --max-rate, and nothing broke", rate(held))
             }
-            (Some(End::Limited { held: Some(held), at }), _) => {
+            (Some(SearchEnd::Limited { held: Some(held), at }), _) => {
                 let bound = self.broken.map(|broken| format!("; {}", because(broken))).unwrap_or_default();
                 format!(">= {} requests/s held {slo}: {}{bound}", rate(held), because(at))
             }
-            (Some(End::Limited { held: None, at }), _) => {
+            (Some(SearchEnd::Limited { held: None, at }), _) => {
                 format!("nothing can be said of the target: {}; a lower --start-rate may do", because(at))
             }
             (None, Some(held)) => {
@@ -121,14 +121,14 @@ impl FindMax<'_> {
     /// # Errors
     /// `out` can't be written to.
     pub fn json(&self, out: &mut dyn Write) -> io::Result<()> {
-        let all = All {
+        let all = SearchDocument {
             version: VERSION,
             slo: self.slo.to_string(),
             result: match self.end {
-                Some(End::Found { .. }) => "found",
-                Some(End::NotHeld { .. }) => "not_held",
-                Some(End::MaxHeld { .. }) => "max_rate_held",
-                Some(End::Limited { .. }) => "loadgen_limited",
+                Some(SearchEnd::Found { .. }) => "found",
+                Some(SearchEnd::NotHeld { .. }) => "not_held",
+                Some(SearchEnd::MaxHeld { .. }) => "max_rate_held",
+                Some(SearchEnd::Limited { .. }) => "loadgen_limited",
                 None => "cut_short",
             },
             sentence: self.sentence(),
@@ -185,7 +185,7 @@ fn percentile(percentile: Option<Percentile>) -> String {
 }
 
 #[derive(Serialize)]
-struct All<'a> {
+struct SearchDocument<'a> {
     version: u32,
     slo: String,
     result: &'static str,
@@ -299,12 +299,12 @@ mod tests {
     fn the_result_is_one_sentence_and_the_steps_are_a_table() {
         let slo: Slo = "p(99)<20ms && error_rate<0.1%".parse().unwrap();
         let steps = steps(&slo, &[200.0, 283.0, 283.0]);
-        let found = FindMax {
+        let found = SearchReport {
             slo: &slo,
             steps: &steps,
             held: Some(200.0),
             broken: Some(283.0),
-            end: Some(End::Found { held: 200.0, broken: 283.0 }),
+            end: Some(SearchEnd::Found { held: 200.0, broken: 283.0 }),
         };
         let text = "\
 Maximum rate: 200 requests/s is the highest rate that held p(99)<20ms && error_rate<0.1%: at 283 requests/s, p(99) was 90.0 ms
@@ -323,8 +323,8 @@ requests/s    achieved         p50         p99    failed  result
         let slo: Slo = "p(50)<1ms".parse().unwrap();
         let grows = |_, at| Planted { service: 2 * MILLI + at / 5, ..Planted::default() };
         let steps = [slo.judge(500.0, &run("-r 500 -d 10s a:1", grows))];
-        let end = Some(End::NotHeld { broken: 500.0 });
-        let found = FindMax { slo: &slo, steps: &steps, held: None, broken: Some(500.0), end };
+        let end = Some(SearchEnd::NotHeld { broken: 500.0 });
+        let found = SearchReport { slo: &slo, steps: &steps, held: None, broken: Some(500.0), end };
         let text = written(|out| found.text(out));
         let limit = "\nLimit at 500 requests/s: the target was the limit, or a proxy in front of it: ";
         assert!(text.contains(limit), "{text}");
@@ -333,7 +333,7 @@ requests/s    achieved         p50         p99    failed  result
     }
 
     #[test]
-    fn every_end_has_a_sentence_of_its_own_and_json_as_its_schema_says() {
+    fn every_end_has_its_own_sentence_and_json_as_its_schema_says() {
         let schema: Value = serde_json::from_str(SCHEMA).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();
         let slo: Slo = "p(99)<20ms".parse().unwrap();
@@ -341,35 +341,35 @@ requests/s    achieved         p50         p99    failed  result
         let why = "p(99) was 90.0 ms";
         for (end, held, broken, result, said) in [
             (
-                Some(End::Found { held: 200.0, broken: 300.0 }),
+                Some(SearchEnd::Found { held: 200.0, broken: 300.0 }),
                 Some(200.0),
                 Some(300.0),
                 "found",
                 format!("200 requests/s is the highest rate that held p(99)<20ms: at 300 requests/s, {why}"),
             ),
             (
-                Some(End::NotHeld { broken: 300.0 }),
+                Some(SearchEnd::NotHeld { broken: 300.0 }),
                 None,
                 Some(300.0),
                 "not_held",
                 format!("not even 300 requests/s held p(99)<20ms: {why}; a lower --start-rate may"),
             ),
             (
-                Some(End::MaxHeld { held: 200.0 }),
+                Some(SearchEnd::MaxHeld { held: 200.0 }),
                 Some(200.0),
                 None,
                 "max_rate_held",
                 ">= 200 requests/s held p(99)<20ms: that is --max-rate, and nothing broke".to_owned(),
             ),
             (
-                Some(End::Limited { held: Some(200.0), at: 300.0 }),
+                Some(SearchEnd::Limited { held: Some(200.0), at: 300.0 }),
                 Some(200.0),
                 None,
                 "loadgen_limited",
                 format!(">= 200 requests/s held p(99)<20ms: at 300 requests/s, {why}"),
             ),
             (
-                Some(End::Limited { held: None, at: 300.0 }),
+                Some(SearchEnd::Limited { held: None, at: 300.0 }),
                 None,
                 None,
                 "loadgen_limited",
@@ -386,7 +386,7 @@ requests/s    achieved         p50         p99    failed  result
             ),
             (None, None, None, "cut_short", "cut short before any rate was held".to_owned()),
         ] {
-            let found = FindMax { slo: &slo, steps: &steps, held, broken, end };
+            let found = SearchReport { slo: &slo, steps: &steps, held, broken, end };
             assert_eq!(found.sentence(), said);
             let json: Value = serde_json::from_str(&written(|out| found.json(out))).unwrap();
             let errors: Vec<_> = validator.iter_errors(&json).map(|error| error.to_string()).collect();

@@ -2,7 +2,7 @@
 
 use crate::{
     numbers::count,
-    verify::{Change, ConnectionsSeen, Heads, Kind},
+    verify::{ConnectionsSeen, HeadChange, HeadChangeKind, Heads},
 };
 
 /// How many changes people are shown of each direction.
@@ -12,20 +12,20 @@ const LONGEST: usize = 80;
 
 /// A title and what is said under it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Block {
+pub(super) struct Section {
     pub(super) title: String,
     pub(super) lines: Vec<String>,
 }
 
 /// One block for each direction in which something was changed, or one without lines.
-pub(super) fn blocks(heads: &Heads) -> Vec<Block> {
+pub(super) fn blocks(heads: &Heads) -> Vec<Section> {
     let Heads { requests, replies, in_requests, in_replies, .. } = heads;
     let of = connections(&heads.connections);
     if in_requests.is_empty() && in_replies.is_empty() {
         let (requests, replies) = (number(*requests, "request"), count(*replies));
         let title =
             format!("Heads of {requests} and {replies} of their replies arrived as they were sent ({of})");
-        return vec![Block { title: title + &left_out(heads), lines: Vec::new() }];
+        return vec![Section { title: title + &left_out(heads), lines: Vec::new() }];
     }
     let mut blocks = Vec::new();
     for (changes, all, what, more) in [
@@ -40,10 +40,10 @@ pub(super) fn blocks(heads: &Heads) -> Vec<Block> {
         if changes.len() > SHOWN {
             lines.push(format!("and {} more changes, as the report in JSON has them", changes.len() - SHOWN));
         }
-        blocks.push(Block { title, lines });
+        blocks.push(Section { title, lines });
     }
     // What is of both directions is said behind the last.
-    if let Some(Block { title, lines }) = blocks.last_mut() {
+    if let Some(Section { title, lines }) = blocks.last_mut() {
         title.push_str(&left_out(heads));
         if heads.more > 0 {
             lines.push(format!("and {} changes of further fields, which no report has", count(heads.more)));
@@ -68,24 +68,26 @@ fn number(number: u64, of: &str) -> String {
 }
 
 /// What was done, in how many, and what the first one was.
-fn line(change: &Change, all: u64) -> String {
-    let Change { kind, name, number, sent, arrived, .. } = change;
+fn line(change: &HeadChange, all: u64) -> String {
+    let HeadChange { kind, name, number, sent, arrived, .. } = change;
     let (sent, arrived) = (short(sent), short(arrived));
     let (of, field) = if change.trailer { ("trailer ", "trailer") } else { ("", "field") };
     let what = match kind {
-        Kind::Added => format!("added {of}{name}: '{arrived}'"),
-        Kind::Dropped => format!("dropped {of}{name}: '{sent}'"),
-        Kind::Renamed => format!("renamed {of}{sent} to {arrived}"),
-        Kind::Recased => format!("changed the case of {of}{sent} to {arrived}"),
-        Kind::Reordered if name.is_empty() => format!("reordered {field}s: {sent} became {arrived}"),
-        Kind::Reordered => format!("reordered values of {of}{name}: '{sent}' became '{arrived}'"),
-        Kind::Merged => format!("merged {field}s {name}: '{sent}' became '{arrived}'"),
-        Kind::Split => format!("split {field} {name}: '{sent}' became '{arrived}'"),
-        Kind::Value => format!("changed the value of {of}{name}: '{sent}' became '{arrived}'"),
-        Kind::Method => format!("changed the method: {sent} became {arrived}"),
-        Kind::Target => format!("changed the target: '{sent}' became '{arrived}'"),
-        Kind::Status => format!("changed the status: {sent} became {arrived}"),
-        Kind::Protocol => format!("changed the protocol: {sent} became {arrived}"),
+        HeadChangeKind::Added => format!("added {of}{name}: '{arrived}'"),
+        HeadChangeKind::Dropped => format!("dropped {of}{name}: '{sent}'"),
+        HeadChangeKind::Renamed => format!("renamed {of}{sent} to {arrived}"),
+        HeadChangeKind::Recased => format!("changed the case of {of}{sent} to {arrived}"),
+        HeadChangeKind::Reordered if name.is_empty() => {
+            format!("reordered {field}s: {sent} became {arrived}")
+        }
+        HeadChangeKind::Reordered => format!("reordered values of {of}{name}: '{sent}' became '{arrived}'"),
+        HeadChangeKind::Merged => format!("merged {field}s {name}: '{sent}' became '{arrived}'"),
+        HeadChangeKind::Split => format!("split {field} {name}: '{sent}' became '{arrived}'"),
+        HeadChangeKind::Value => format!("changed the value of {of}{name}: '{sent}' became '{arrived}'"),
+        HeadChangeKind::Method => format!("changed the method: {sent} became {arrived}"),
+        HeadChangeKind::Target => format!("changed the target: '{sent}' became '{arrived}'"),
+        HeadChangeKind::Status => format!("changed the status: {sent} became {arrived}"),
+        HeadChangeKind::Protocol => format!("changed the protocol: {sent} became {arrived}"),
     };
     let often = if change.count == all { "all".to_owned() } else { count(change.count) };
     format!("{what} (in {often}, first in #{number})")
@@ -100,12 +102,12 @@ fn short(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn change(kind: Kind, name: &str, count: u64, sent: &str, arrived: &str) -> Change {
+    fn change(kind: HeadChangeKind, name: &str, count: u64, sent: &str, arrived: &str) -> HeadChange {
         let [name, sent, arrived] = [name, sent, arrived].map(str::to_owned);
-        Change { kind, name, trailer: false, count, number: 3, sent, arrived }
+        HeadChange { kind, name, trailer: false, count, number: 3, sent, arrived }
     }
 
-    fn heads(in_requests: Vec<Change>, in_replies: Vec<Change>) -> Heads {
+    fn heads(in_requests: Vec<HeadChange>, in_replies: Vec<HeadChange>) -> Heads {
         let connections = ConnectionsSeen { opened: 1, seen: 12 };
         Heads { requests: 9, replies: 8, connections, in_requests, in_replies, ..Heads::default() }
     }
@@ -113,12 +115,12 @@ mod tests {
     #[test]
     fn what_was_changed_is_said_with_how_often_and_an_example() {
         let changes = vec![
-            change(Kind::Added, "via", 9, "", "1.1 p"),
-            change(Kind::Merged, "X-List", 2, "a | b", "a, b"),
-            change(Kind::Target, "", 1, &"/".repeat(100), "/y"),
-            Change { trailer: true, ..change(Kind::Dropped, "x-sum", 1, "7", "") },
+            change(HeadChangeKind::Added, "via", 9, "", "1.1 p"),
+            change(HeadChangeKind::Merged, "X-List", 2, "a | b", "a, b"),
+            change(HeadChangeKind::Target, "", 1, &"/".repeat(100), "/y"),
+            HeadChange { trailer: true, ..change(HeadChangeKind::Dropped, "x-sum", 1, "7", "") },
         ];
-        let blocks = blocks(&heads(changes, vec![change(Kind::Dropped, "date", 8, "x", "")]));
+        let blocks = blocks(&heads(changes, vec![change(HeadChangeKind::Dropped, "date", 8, "x", "")]));
         let titles: Vec<_> = blocks.iter().map(|block| block.title.as_str()).collect();
         assert_eq!(
             titles,
@@ -132,7 +134,7 @@ mod tests {
         assert!(blocks[0].lines[2].contains("//...' became '/y'"), "{}", blocks[0].lines[2]);
         assert_eq!(blocks[0].lines[3], "dropped trailer x-sum: '7' (in 1, first in #3)");
         assert_eq!(blocks[1].lines, ["dropped date: 'x' (in all, first in #3)"]);
-        let dropped = vec![change(Kind::Dropped, "date", 8, "x", "")];
+        let dropped = vec![change(HeadChangeKind::Dropped, "date", 8, "x", "")];
         let blocks = super::blocks(&Heads { more: 37, too_large: 2, ..heads(Vec::new(), dropped) });
         assert!(blocks[0].title.ends_with("(8 sampled); 2 with too many fields not compared"), "{blocks:?}");
         assert_eq!(blocks[0].lines[1], "and 37 changes of further fields, which no report has");
@@ -147,7 +149,8 @@ mod tests {
              by servers)"
         );
         assert!(none.len() == 1 && none[0].lines.is_empty());
-        let many = (0..30).map(|index| change(Kind::Added, &format!("x-{index}"), 1, "", "")).collect();
+        let many =
+            (0..30).map(|index| change(HeadChangeKind::Added, &format!("x-{index}"), 1, "", "")).collect();
         let many = blocks(&heads(many, Vec::new()));
         assert_eq!((many[0].lines.len(), many.len()), (SHOWN + 1, 1));
         let large = Heads { too_large: 2, ..heads(Vec::new(), Vec::new()) };

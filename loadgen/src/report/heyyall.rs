@@ -16,13 +16,13 @@ use crate::{
     clock::{Nanos, nanos},
     numbers::{count, time},
     outcome::Cause,
-    recorder::{OfRequest, Seen},
+    recorder::{RequestRecords, Seen},
     summary::Summary,
 };
 
 /// What requests are sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct HeyyallEndpoint {
     /// What its requests are called in the plan.
     pub name: String,
     /// Where they go.
@@ -45,7 +45,7 @@ from when they were sent.
 ///
 /// # Errors
 /// `out` can't be written to.
-pub fn write_json(report: Report<'_>, endpoints: &[Endpoint], out: &mut dyn Write) -> io::Result<()> {
+pub fn write_json(report: Report<'_>, endpoints: &[HeyyallEndpoint], out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, &RunResults::of(report, endpoints))?;
     writeln!(out)
 }
@@ -56,7 +56,7 @@ pub fn write_json(report: Report<'_>, endpoints: &[Endpoint], out: &mut dyn Writ
 /// `out` can't be written to.
 pub fn write_text(
     report: Report<'_>,
-    endpoints: &[Endpoint],
+    endpoints: &[HeyyallEndpoint],
     style: text::Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -98,7 +98,7 @@ fn row(name: &str, times: &Histogram<u64>, out: &mut dyn Write) -> io::Result<()
 }
 
 /// What became of the requests with one method to one endpoint.
-struct Call<'a> {
+struct HeyyallMethod<'a> {
     url: &'a str,
     method: &'a str,
     offered: u64,
@@ -108,18 +108,22 @@ struct Call<'a> {
     response: &'a Histogram<u64>,
 }
 
-/// All of them, in the order of the plan. Names beyond those that reports tell apart are one endpoint without a method.
-fn calls<'a>(summary: &'a Summary, endpoints: &'a [Endpoint]) -> Vec<Call<'a>> {
+/// All of them, in the order of the plan. Names beyond those that reports distinguish are one endpoint without a method.
+fn calls<'a>(summary: &'a Summary, endpoints: &'a [HeyyallEndpoint]) -> Vec<HeyyallMethod<'a>> {
     let records = &summary.records;
     if records.requests.is_empty() {
-        let whole = |Endpoint { url, method, .. }: &'a Endpoint| Call { url, method, ..whole(summary) };
+        let whole = |HeyyallEndpoint { url, method, .. }: &'a HeyyallEndpoint| HeyyallMethod {
+            url,
+            method,
+            ..whole(summary)
+        };
         return endpoints.first().map(whole).into_iter().collect();
     }
-    let of_name = |own: &'a OfRequest| {
+    let of_name = |own: &'a RequestRecords| {
         let endpoint = endpoints.iter().find(|endpoint| endpoint.name == own.name);
         let (url, method) =
             endpoint.map_or((own.name.as_str(), ""), |endpoint| (&endpoint.url, &endpoint.method));
-        Call {
+        HeyyallMethod {
             url,
             method,
             offered: own.offered,
@@ -133,9 +137,9 @@ fn calls<'a>(summary: &'a Summary, endpoints: &'a [Endpoint]) -> Vec<Call<'a>> {
 }
 
 /// All requests together.
-fn whole(summary: &Summary) -> Call<'_> {
+fn whole(summary: &Summary) -> HeyyallMethod<'_> {
     let records = &summary.records;
-    Call {
+    HeyyallMethod {
         url: "",
         method: "",
         offered: records.counts.offered,
@@ -176,20 +180,20 @@ struct RunSummary<'a> {
     #[serde(rename = "HTTPStatusDist")]
     http_status_dist: BTreeMap<u16, u64>,
     /// By cause.
-    failures: BTreeMap<String, Failure<'a>>,
-    rqst_histogram: Vec<Bin>,
+    failures: BTreeMap<String, HeyyallFailure<'a>>,
+    rqst_histogram: Vec<HeyyallBin>,
     #[serde(rename = "DNSLookupNanos")]
-    dns_lookup_nanos: Option<Times>,
+    dns_lookup_nanos: Option<HeyyallTimes>,
     #[serde(rename = "TCPConnSetupNanos")]
-    tcp_conn_setup_nanos: Option<Times>,
-    rqst_round_trip_nanos: Option<Times>,
+    tcp_conn_setup_nanos: Option<HeyyallTimes>,
+    rqst_round_trip_nanos: Option<HeyyallTimes>,
     #[serde(rename = "TLSHandshakeNanos")]
-    tls_handshake_nanos: Option<Times>,
+    tls_handshake_nanos: Option<HeyyallTimes>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Failure<'a> {
+struct HeyyallFailure<'a> {
     rqsts: u64,
     example: &'a str,
 }
@@ -197,7 +201,7 @@ struct Failure<'a> {
 /// A bin of the histogram.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Bin {
+struct HeyyallBin {
     up_to_nanos: Nanos,
     rqsts: u64,
 }
@@ -232,7 +236,7 @@ struct RqstStats {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Times {
+struct HeyyallTimes {
     min: Nanos,
     #[serde(flatten)]
     percentiles: BTreeMap<&'static str, Nanos>,
@@ -243,7 +247,7 @@ fn percentiles(times: &Histogram<u64>) -> BTreeMap<&'static str, Nanos> {
     PERCENTILES.iter().map(|(name, quantile)| (*name, times.value_at_quantile(*quantile))).collect()
 }
 
-impl Times {
+impl HeyyallTimes {
     fn of(times: &Histogram<u64>) -> Option<Self> {
         (!times.is_empty()).then(|| Self {
             min: times.min(),
@@ -254,7 +258,7 @@ impl Times {
 }
 
 impl RqstStats {
-    fn of(call: &Call<'_>, report: Report<'_>) -> Self {
+    fn of(call: &HeyyallMethod<'_>, report: Report<'_>) -> Self {
         let times = Some(call.response).filter(|times| !times.is_empty());
         let average = times.map(|times| contract::quantity::rounded(times.mean()));
         let total = times.map(|times| contract::quantity::rounded(times.mean() * times.len() as f64));
@@ -279,11 +283,11 @@ impl<'a> RunSummary<'a> {
         let summary = report.summary;
         let run = whole(summary);
         let failure = |(cause, seen): (Cause, &'a Seen)| {
-            (cause.to_string(), Failure { rqsts: seen.count, example: &seen.example })
+            (cause.to_string(), HeyyallFailure { rqsts: seen.count, example: &seen.example })
         };
         let bins = normalized::bins(run.response, report.normalization);
-        let bin = |bin: normalized::Bin| Bin { up_to_nanos: bin.up_to, rqsts: bin.count };
-        let [dns, tcp, tls, round_trip] = network(summary).map(|(_, times)| Times::of(times));
+        let bin = |bin: normalized::NormalizedBin| HeyyallBin { up_to_nanos: bin.up_to, rqsts: bin.count };
+        let [dns, tcp, tls, round_trip] = network(summary).map(|(_, times)| HeyyallTimes::of(times));
         Self {
             rqst_rate_per_sec: summary.achieved_rate(),
             run_duration_nanos: nanos(summary.elapsed),
@@ -301,7 +305,7 @@ impl<'a> RunSummary<'a> {
 }
 
 impl<'a> RunResults<'a> {
-    fn of(report: Report<'a>, endpoints: &'a [Endpoint]) -> Self {
+    fn of(report: Report<'a>, endpoints: &'a [HeyyallEndpoint]) -> Self {
         let mut results = Self {
             run_summary: RunSummary::of(report),
             endpoint_summary: BTreeMap::new(),

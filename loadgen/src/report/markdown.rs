@@ -95,7 +95,7 @@ fn findings(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "- {}", escaped(&sentence))?;
     }
     writeln!(out)?;
-    for heads::Block { title, lines } in found.heads.iter().flat_map(|heads| heads::blocks(heads)) {
+    for heads::Section { title, lines } in found.heads.iter().flat_map(|heads| heads::blocks(heads)) {
         writeln!(out, "{}\n", escaped(&title))?;
         for line in &lines {
             writeln!(out, "- {}", escaped(line))?;
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
     use crate::{
         outcome::{Cause, Failure},
-        planted::{End, MILLI, Planted, run},
+        planted::{MILLI, Planted, PlantedEnd, run},
         verdict::Threshold,
     };
 
@@ -260,9 +260,9 @@ mod tests {
         let summary = run("-r 100 -d 2s a:1", |n, _| Planted {
             service: MILLI,
             end: match n {
-                0 => End::Failed(refused.clone()),
-                1 => End::Status(503),
-                _ => End::Status(200),
+                0 => PlantedEnd::Failed(refused.clone()),
+                1 => PlantedEnd::Status(503),
+                _ => PlantedEnd::Status(200),
             },
             ..Planted::default()
         });

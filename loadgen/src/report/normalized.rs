@@ -12,7 +12,7 @@ const BINS: u128 = 10;
 
 /// What a bin has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bin {
+pub(super) struct NormalizedBin {
     /// The longest time in it; of the last one, the longest of all.
     pub(super) up_to: Nanos,
     /// How many.
@@ -23,17 +23,17 @@ pub(super) struct Bin {
 
 /// The bins up to `factor` times the shortest time, or to the longest where that is less or there is no factor, and one for
 /// what is beyond.
-pub(super) fn bins(times: &Histogram<u64>, factor: Option<NonZeroU32>) -> Vec<Bin> {
+pub(super) fn bins(times: &Histogram<u64>, factor: Option<NonZeroU32>) -> Vec<NormalizedBin> {
     if times.is_empty() {
         return Vec::new();
     }
     let span = span(times, factor);
     let bound = |bin: u128| (u128::from(span) * bin).div_ceil(BINS) as Nanos;
     let mut bins: Vec<_> =
-        (1..=BINS).map(|bin| Bin { up_to: bound(bin), count: 0, is_tail: false }).collect();
-    let mut tail = Bin { up_to: times.max(), count: 0, is_tail: true };
+        (1..=BINS).map(|bin| NormalizedBin { up_to: bound(bin), count: 0, is_tail: false }).collect();
+    let mut tail = NormalizedBin { up_to: times.max(), count: 0, is_tail: true };
     for value in times.iter_recorded() {
-        // The last value stands for all that are not told apart from the longest.
+        // The last value stands for all that are not distinguished from the longest.
         let time = value.value_iterated_to().min(times.max());
         let bin = bins.iter_mut().find(|bin| time <= bin.up_to).unwrap_or(&mut tail);
         bin.count += value.count_at_value();

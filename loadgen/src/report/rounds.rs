@@ -6,7 +6,7 @@ use crate::{
     summary::Summary,
     verdict::{
         Time,
-        change::{FIGURES, Figure},
+        change::{ChangedFigure, FIGURES},
     },
 };
 
@@ -39,8 +39,8 @@ fn row(number: usize, report: Report<'_>) -> [String; 7] {
     let at = |quantile| percentile(summary, quantile);
     [
         number.to_string(),
-        shown(Figure::Succeeded, summary.success_ratio()),
-        shown(Figure::Rate, summary.achieved_rate()),
+        shown(ChangedFigure::Succeeded, summary.success_ratio()),
+        shown(ChangedFigure::Rate, summary.achieved_rate()),
         at(0.5),
         at(0.9),
         at(0.99),
@@ -58,10 +58,10 @@ pub(super) fn percentile(summary: &Summary, quantile: f64) -> String {
 }
 
 /// A value of a figure.
-pub(super) fn shown(figure: Figure, value: f64) -> String {
+pub(super) fn shown(figure: ChangedFigure, value: f64) -> String {
     match figure {
-        Figure::Succeeded => success(value),
-        Figure::Rate => decimal(value),
-        Figure::Response(_) => time(value),
+        ChangedFigure::Succeeded => success(value),
+        ChangedFigure::Rate => decimal(value),
+        ChangedFigure::Response(_) => time(value),
     }
 }

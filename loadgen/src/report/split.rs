@@ -2,7 +2,7 @@
 
 use crate::{
     numbers::{count, time},
-    verify::{Part, TimeSplit, Ways},
+    verify::{PartFigures, TimeSplit, Ways},
 };
 
 /// Of fewer, fewer than ten lie above their p99.
@@ -26,10 +26,10 @@ pub(super) fn sentences(split: &TimeSplit) -> Vec<String> {
         let (of, parts) =
             (count(apart), [("the server took ", server_us), ("both ways together ", outside_us)]);
         let why = "the clock of the servers is another";
-        sentences.push(format!("{} ({of} requests; the ways are not told apart: {why})", told(&parts)));
+        sentences.push(format!("{} ({of} requests; the ways are not distinguished: {why})", told(&parts)));
     }
     for (times, replies, what) in [
-        (*untold, ["reply does", "replies do"], "not tell when the request was seen"),
+        (*untold, ["reply does", "replies do"], "not say when the request was seen"),
         (*impossible, ["reply has", "replies have"], "impossible timestamps, and no part contains them"),
     ] {
         if times > 0 {
@@ -39,7 +39,7 @@ pub(super) fn sentences(split: &TimeSplit) -> Vec<String> {
     sentences
 }
 
-fn told(parts: &[(&str, &Part)]) -> String {
+fn told(parts: &[(&str, &PartFigures)]) -> String {
     let figure = |us: f64| time(us * 1e3);
     let is_small = parts.iter().any(|(_, part)| part.count < ENOUGH);
     let parts: Vec<_> = parts
@@ -54,8 +54,8 @@ fn told(parts: &[(&str, &Part)]) -> String {
 mod tests {
     use super::*;
 
-    fn part(count: u64, p50: f64) -> Part {
-        Part { count, mean: p50, p50, p90: p50, p99: 2.0 * p50, max: 3.0 * p50 }
+    fn part(count: u64, p50: f64) -> PartFigures {
+        PartFigures { count, mean: p50, p50, p90: p50, p99: 2.0 * p50, max: 3.0 * p50 }
     }
 
     #[test]
@@ -84,8 +84,8 @@ mod tests {
             sentences(&apart),
             [
                 "the server took 12.0 us at p50 and 24.0 us at p99, both ways together 3.13 ms at p50 and 6.26 ms at p99 \
-                 (n too small for p99) (20 requests; the ways are not told apart: the clock of the servers is another)",
-                "3 replies do not tell when the request was seen",
+                 (n too small for p99) (20 requests; the ways are not distinguished: the clock of the servers is another)",
+                "3 replies do not say when the request was seen",
                 "1 reply has impossible timestamps, and no part contains them",
             ]
         );

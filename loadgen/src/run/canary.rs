@@ -19,7 +19,7 @@ use super::{Run, ledgers};
 use crate::{
     control::{Handle, Phase},
     plan::Plan,
-    verify::{Survival, Trust, Way},
+    verify::{Survival, TokenSurvival, Trust},
 };
 
 /// Of how many kinds of requests one is sent ahead: each takes two loads at most, and loads are numbered with a byte.
@@ -55,7 +55,7 @@ enum Back {
     /// Its token, or that of another request: what comes back is not removed.
     Token,
     /// A reply without one, from the server with this name, if it says so. Others than those of success may be the replies of
-    /// something before a server, such as one that wants to know who asks: they say nothing of tokens.
+    /// something before a server, such as one that wants credentials: they say nothing of tokens.
     None { is_success: bool, instance: Option<String> },
     /// No reply.
     Nothing,
@@ -89,8 +89,10 @@ pub(super) fn sent_ahead(plan: Plan, run: &Handle) -> anyhow::Result<(Plan, Surv
         let canaries = Canaries { plan: &plan, request: *first, ids, run, until };
         kinds.push(canaries.survival()?);
     }
-    let in_query: Vec<bool> =
-        kind_of.iter().map(|kind| kind.is_some_and(|kind| kinds[kind].requests == Way::Query)).collect();
+    let in_query: Vec<bool> = kind_of
+        .iter()
+        .map(|kind| kind.is_some_and(|kind| kinds[kind].requests == TokenSurvival::Query))
+        .collect();
     let plan = match in_query.contains(&true) {
         true => plan.with_tokens_in_query(|index| in_query[index]),
         false => plan,
@@ -104,7 +106,7 @@ fn own_ids(run: u32) -> impl Iterator<Item = Ids> {
     (FIRST_CANARY..).step_by(2).map(move |load| Ids { run, load })
 }
 
-/// Whether what becomes of the token of one request becomes of that of the other, most likely.
+/// Whether what happens to the token of one request also happens to that of the other, most likely.
 fn are_alike(plan: &Plan, one: usize, other: usize) -> bool {
     let (first, second) = (&plan.requests()[one], &plan.requests()[other]);
     std::ptr::eq(plan.site_of(one), plan.site_of(other))
@@ -137,19 +139,22 @@ impl Canaries<'_> {
         })
     }
 
-    fn ways(&self) -> anyhow::Result<(Way, Way)> {
-        let unknown = Ok((Way::Unknown, Way::Unknown));
+    fn ways(&self) -> anyhow::Result<(TokenSurvival, TokenSurvival)> {
+        let unknown = Ok((TokenSurvival::Unknown, TokenSurvival::Unknown));
         let back = self.send(self.ids, false)?;
         if back == Back::Token {
-            return Ok((Way::Field, Way::Field));
+            return Ok((TokenSurvival::Field, TokenSurvival::Field));
         }
         match self.has_arrived(self.ids, &back) {
-            Some(true) => return Ok((Way::Field, Way::Stripped)),
+            Some(true) => return Ok((TokenSurvival::Field, TokenSurvival::Stripped)),
             Some(false) => {}
             None => return unknown,
         }
         let none = |is_of_server: bool| {
-            Ok((if is_of_server { Way::Stripped } else { Way::Undecided }, Way::Unknown))
+            Ok((
+                if is_of_server { TokenSurvival::Stripped } else { TokenSurvival::Undecided },
+                TokenSurvival::Unknown,
+            ))
         };
         let is_of_server = back.is_of_server();
         if !self.plan.takes_token_in_query(self.request) {
@@ -158,10 +163,10 @@ impl Canaries<'_> {
         let in_query = Ids { load: self.ids.load + 1, ..self.ids };
         let back = self.send(in_query, true)?;
         if back == Back::Token {
-            return Ok((Way::Query, Way::Field));
+            return Ok((TokenSurvival::Query, TokenSurvival::Field));
         }
         match self.has_arrived(in_query, &back) {
-            Some(true) => Ok((Way::Query, Way::Stripped)),
+            Some(true) => Ok((TokenSurvival::Query, TokenSurvival::Stripped)),
             Some(false) => none(is_of_server || back.is_of_server()),
             None => unknown,
         }
@@ -171,7 +176,7 @@ impl Canaries<'_> {
         self.run.phase() != Phase::Run || Instant::now() >= self.until
     }
 
-    /// Whether one that came back so has arrived with its token; none where that can't be told.
+    /// Whether one that came back so has arrived with its token; none where that can't be known.
     fn has_arrived(&self, ids: Ids, back: &Back) -> Option<bool> {
         let Back::None { is_success: true, instance } = back else { return None };
         let left = || (!self.is_over()).then(|| self.until.saturating_duration_since(Instant::now()));

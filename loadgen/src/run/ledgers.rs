@@ -1,6 +1,6 @@
 //! What servers have seen of a verified run: they are asked until nothing changes any more.
 //!
-//! Each question is a run of one request. Who is asked is in the plan, or else whoever answers behind the target, as often as
+//! Each question is a run of one request. Which servers are asked is in the plan, or else those that answer behind the target, as often as
 //! it takes to have asked each server that has replied. Nothing here opens a connection itself.
 
 use std::{
@@ -21,19 +21,19 @@ use crate::{
     control::{Handle, Phase},
     plan::{Ledgers, Plan, Version},
     run::{Run, pushed::Pushes},
-    verify::Asked,
+    verify::CollectedStatements,
 };
 
-/// Nothing is taken for over before it has been quiet for so long.
+/// Nothing is taken for over before it has been quiet for this time.
 const QUIET: Duration = Duration::from_secs(2);
 /// How long it is waited for the ledger of a server that has replied and can't be asked, where servers post theirs.
 const PUSHED_AFTER: Duration = Duration::from_secs(5);
-/// What is not quiet by then is told as it is.
+/// What is not quiet by then is taken as it is.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The interval between two questions to the servers while they report something new. It doubles while they don't, except where a
 /// posted ledger is awaited.
 const EVERY: Duration = Duration::from_millis(250);
-/// How often whoever answers behind the target is asked for each server that has replied, and beyond that.
+/// How often servers behind the target are asked for each one that has replied, and beyond that.
 const TRIES_FOR_EACH: usize = 8;
 const TRIES_BEYOND: usize = 8;
 
@@ -52,7 +52,7 @@ pub(super) fn ask(
     epochs: &BTreeSet<u32>,
     run: &Handle,
     pushes: Option<&Pushes>,
-) -> Asked {
+) -> CollectedStatements {
     let began = Instant::now();
     // The servers are asked even if the run itself was stopped.
     let was_stopped = run.phase() != Phase::Run;
@@ -67,7 +67,7 @@ pub(super) fn ask(
         let (mut off, mut behind) = (not_found.clone(), Vec::new());
         let mut answered = BTreeMap::new();
         let pushed = pushes.map(|pushes| pushes.of(ids)).unwrap_or_default();
-        // Nobody who has posted has to be found behind the target.
+        // A server that has posted need not be found behind the target.
         let wanted: BTreeSet<u32> =
             epochs.iter().copied().filter(|epoch| !pushed.contains_key(epoch)).collect();
         for source in &sources {
@@ -76,8 +76,8 @@ pub(super) fn ask(
             }
             let asked = source.ask(plan, ids, &wanted, &mut answered, is_over);
             match source {
-                Source::Server { .. } => off.extend(asked.err()),
-                Source::Behind { .. } => behind.extend(asked.err()),
+                StatementSource::Server { .. } => off.extend(asked.err()),
+                StatementSource::Behind { .. } => behind.extend(asked.err()),
             }
         }
         add_pushed(&mut answered, pushed);
@@ -94,7 +94,7 @@ pub(super) fn ask(
         known.extend(answered);
         if known.len() > MAX_SERVERS || size(&known) > MAX_ANSWERS {
             let off = vec!["servers have answered more than can be held in memory".to_owned()];
-            return Asked { off, ..Asked::default() };
+            return CollectedStatements { off, ..CollectedStatements::default() };
         }
         let is_over = is_over();
         let is_open = known.values().any(|statement| statement.open > 0);
@@ -117,9 +117,9 @@ pub(super) fn ask(
             }
             let statements = known.into_values().map(Arc::unwrap_or_clone).collect();
             let waited = began.elapsed();
-            let are_named =
-                not_found.is_empty() && sources.iter().all(|source| matches!(source, Source::Server { .. }));
-            return Asked { statements, waited, off, is_interrupted, are_named };
+            let are_named = not_found.is_empty()
+                && sources.iter().all(|source| matches!(source, StatementSource::Server { .. }));
+            return CollectedStatements { statements, waited, off, is_interrupted, are_named };
         }
         let is_waiting = is_changed || is_open || awaits_push;
         pause = if is_waiting { EVERY } else { pause * 2 };
@@ -132,7 +132,7 @@ pub(super) fn ask(
 }
 
 /// Whether any server has seen the request of this load of this run that the server with this name has `replied` to, if it has
-/// named itself. None where that can't be told: no server was asked in the time `left`, or not the one that has replied, as there
+/// named itself. None where that can't be known: no server was asked in the time `left`, or not the one that has replied, as there
 /// may be any number of servers behind a target.
 pub(super) fn have_seen(
     plan: &Plan,
@@ -144,8 +144,8 @@ pub(super) fn have_seen(
     let (mut are_all_asked, mut has_denied) = (not_found.is_empty(), false);
     for source in sources {
         let (plan, site, tries) = match &source {
-            Source::Server { plan, .. } => (&**plan, 0, 1),
-            Source::Behind { site } => (plan, *site, TRIES_BEYOND),
+            StatementSource::Server { plan, .. } => (&**plan, 0, 1),
+            StatementSource::Behind { site } => (plan, *site, TRIES_BEYOND),
         };
         let mut is_asked = false;
         for _ in 0..tries {
@@ -155,7 +155,7 @@ pub(super) fn have_seen(
             }
             let mut names = statements.values().map(|statement| statement.instance.as_str());
             has_denied |= names.any(|name| Some(name) == replied);
-            is_asked = matches!(source, Source::Server { .. });
+            is_asked = matches!(source, StatementSource::Server { .. });
         }
         are_all_asked &= is_asked;
     }
@@ -178,7 +178,7 @@ fn size(statements: &BTreeMap<u32, Arc<Statement>>) -> u64 {
     statements.values().map(|statement| statement.size()).sum()
 }
 
-/// The longest time between the end of a sighting and the next one of the same request, as far as is told.
+/// The longest time between the end of a sighting and the next one of the same request, as far as is known.
 fn longest_pause<'s>(statements: impl Iterator<Item = &'s Statement>) -> Duration {
     let mut entries: Vec<&Entry> = statements.flat_map(|statement| &statement.entries).collect();
     entries.sort_by_key(|entry| (entry.number, entry.received_ns));
@@ -190,7 +190,7 @@ fn longest_pause<'s>(statements: impl Iterator<Item = &'s Statement>) -> Duratio
 }
 
 /// Where statements come from.
-enum Source {
+enum StatementSource {
     /// One server.
     Server { name: String, plan: Box<Plan> },
     /// Whoever answers at a target of the plan.
@@ -198,10 +198,10 @@ enum Source {
 }
 
 /// All of them, and why there are not more: those that can be found are asked even if others can't.
-fn sources(plan: &Plan) -> (Vec<Source>, Vec<String>) {
+fn sources(plan: &Plan) -> (Vec<StatementSource>, Vec<String>) {
     let ledgers = plan.verify().map_or(&[][..], |verify| &verify.ledgers);
     if ledgers.is_empty() {
-        return ((0..plan.sites().len()).map(|site| Source::Behind { site }).collect(), Vec::new());
+        return ((0..plan.sites().len()).map(|site| StatementSource::Behind { site }).collect(), Vec::new());
     }
     let (mut sources, mut not_found) = (Vec::new(), Vec::new());
     for ledger in ledgers {
@@ -214,7 +214,7 @@ fn sources(plan: &Plan) -> (Vec<Source>, Vec<String>) {
 }
 
 /// The servers of one `--ledger`.
-fn named(ledger: &Ledgers) -> anyhow::Result<Vec<Source>> {
+fn named(ledger: &Ledgers) -> anyhow::Result<Vec<StatementSource>> {
     let addresses = match ledger {
         Ledgers::At(address) => vec![address.clone()],
         Ledgers::Named { host, port } => {
@@ -226,12 +226,12 @@ fn named(ledger: &Ledgers) -> anyhow::Result<Vec<Source>> {
     let servers = addresses.into_iter().map(|address| {
         let target = format!("http://{address}");
         let asking = Plan::builder(target).version(Version::Http1).connections(1).total(1).build()?;
-        Ok(Source::Server { name: address, plan: Box::new(asking) })
+        Ok(StatementSource::Server { name: address, plan: Box::new(asking) })
     });
     servers.collect()
 }
 
-impl Source {
+impl StatementSource {
     /// Asks, and adds what is answered.
     ///
     /// # Errors

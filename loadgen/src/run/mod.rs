@@ -27,7 +27,7 @@ use crate::{
     resolve::Addresses,
     schedule::Part,
     summary::{SHORTEST_SHARE, Summary},
-    verify::{self, Sent, Survival, Trust},
+    verify::{self, JudgedRun, Survival, Trust},
     worker::{self, Order, WorkerResult},
 };
 
@@ -104,7 +104,7 @@ impl Run {
     fn begin(self) -> anyhow::Result<Running> {
         let Self { plan, every, clock, handle, ids, workers_before, pushes } = self;
         let pushes = pushes.map_or_else(|| listening(&plan, ids.run), |pushes| Ok(Some(pushes)))?;
-        // Refused, the limit stays as it is, and running into it is told as such.
+        // Refused, the limit stays as it is, and running into it is reported as such.
         let _ = runtime::files::raise_limit();
         let began = Instant::now();
         let addresses = plan.sites().iter().map(Addresses::of).collect::<anyhow::Result<Arc<[_]>>>()?;
@@ -123,7 +123,7 @@ impl Run {
         let cpus = if plan.pin_cpus() { runtime::affinity::allowed() } else { Vec::new() };
         let epoch = clock.epoch();
         let mut threads = Vec::with_capacity(workers);
-        // All of them now: those that are left when one can't be started hold up nobody.
+        // All of them now: those that are left when one can't be started delay nothing.
         let participants: Vec<_> = handle.participants(every).collect();
         for (index, participant) in participants.into_iter().enumerate() {
             let order = Order {
@@ -170,7 +170,7 @@ pub struct Running {
     threads: Vec<thread::JoinHandle<io::Result<WorkerResult>>>,
     /// Names are looked up again as long as these are there.
     refreshing: Vec<Option<mpsc::SyncSender<()>>>,
-    /// What becomes of tokens, in a verified run.
+    /// What happens to tokens, in a verified run.
     survivals: Survivals,
     pushes: Option<Arc<Pushes>>,
 }
@@ -228,7 +228,7 @@ impl Running {
     /// Blocks until it is over.
     ///
     /// # Errors
-    /// A worker could not start, or has panicked. Whatever becomes of requests is no error.
+    /// A worker could not start, or has panicked. Whatever happens to requests is not an error.
     pub fn join(self) -> anyhow::Result<Summary> {
         let texts = self.texts();
         let results: Vec<_> = self.threads.into_iter().map(join).collect();
@@ -256,7 +256,7 @@ impl Running {
             let mix = self.plan.mix(self.plan.workers().get() as u64);
             let trust = |number| self.survivals.trust(mix.choice(number).request as usize);
             let bodies: Vec<_> = self.plan.requests().iter().filter_map(Request::same_body).collect();
-            let sent = Sent {
+            let sent = JudgedRun {
                 start,
                 methods: &methods,
                 bodies: &bodies,
@@ -393,8 +393,8 @@ mod tests {
 
     const MILLI: Nanos = 1_000_000;
 
-    /// What comes of workers that were on a CPU, and waited for one, so long until they were done; the last request was due after
-    /// so long.
+    /// The shares of workers, each with its time on a CPU, its time without one, and its lifetime; the last request was due
+    /// after `arrivals`.
     fn shares(workers: &[(Nanos, Nanos, Nanos)], arrivals: Nanos) -> (f64, f64) {
         let start = 77 * MILLI;
         let ids = Ids { run: 0, load: 0 };
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_had_nothing_to_do_and_was_done_at_once_was_not_busy() {
+    fn a_worker_that_had_nothing_to_do_and_was_done_immediately_was_not_busy() {
         // One request in two seconds; the other worker has none.
         let quiet = (10 * MILLI, 20 * MILLI, 2000 * MILLI);
         for idle in [(MILLI, 0, MILLI), (0, 2 * MILLI, 2 * MILLI)] {

@@ -1,4 +1,4 @@
-//! Ledgers that servers post by themselves: what one that leaves has seen is known when nobody can ask it any more.
+//! Ledgers that servers post by themselves: what one that leaves has seen is known when it can't be asked any more.
 //!
 //! A listener takes them while a run goes on, within bounds: of this run alone, no more and no larger ones than are kept of
 //! servers that are asked. Nothing here judges them.
@@ -33,11 +33,11 @@ const MAX_CONNECTIONS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Pushes {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<PushState>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct PushState {
     run: u32,
     is_over: AtomicBool,
     connections: AtomicUsize,
@@ -60,7 +60,7 @@ impl Pushes {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let (connections, taken) = (AtomicUsize::new(0), Mutex::default());
-        let shared = Arc::new(Shared { run, is_over: AtomicBool::new(false), connections, taken });
+        let shared = Arc::new(PushState { run, is_over: AtomicBool::new(false), connections, taken });
         let accepting = Arc::clone(&shared);
         thread::Builder::new()
             .name("loadgen-ledgers".to_owned())
@@ -120,7 +120,7 @@ impl Drop for Pushes {
     }
 }
 
-impl Shared {
+impl PushState {
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -163,7 +163,7 @@ impl Shared {
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+fn accept(listener: &TcpListener, shared: &Arc<PushState>) {
     for client in listener.incoming() {
         if shared.is_over.load(Ordering::Relaxed) {
             return;
@@ -190,7 +190,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 /// Answers one request, and closes the connection.
-fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
+fn serve(mut client: TcpStream, shared: &PushState) -> io::Result<()> {
     client.set_read_timeout(Some(PAUSE))?;
     client.set_write_timeout(Some(PAUSE))?;
     let status = match read(&mut client, PATIENCE)? {
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ledger_of_this_run_is_refused_and_nothing_of_it_is_kept() {
+    fn what_is_not_a_ledger_of_this_run_is_refused_and_nothing_of_it_is_kept() {
         let pushes = listening();
         assert!(posted(&pushes, &[statement(8, 0, 1, 5)]).starts_with("HTTP/1.1 404 "));
         assert!(posted(&pushes, &[]).starts_with("HTTP/1.1 404 "));

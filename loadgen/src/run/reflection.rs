@@ -1,5 +1,5 @@
 //! The types of gRPC calls' messages from the servers themselves: server reflection, v1 or else v1alpha, asked before the run in
-//! calls of their own. A server is asked for all services together.
+//! calls of its own. A server is asked for all services together.
 //!
 //! Each of these calls is a run of one request, with the target, the TLS settings and the metadata of the plan's first call there. Nothing here
 //! opens a connection itself.
@@ -35,13 +35,13 @@ const MAX_FILES: usize = 10_000;
 
 /// What servers are asked: `grpc.reflection.v1.ServerReflectionRequest`, as far as it is needed.
 #[derive(Clone, PartialEq, Message)]
-struct Question {
-    #[prost(oneof = "Asked", tags = "3, 4, 7")]
-    asked: Option<Asked>,
+struct ReflectionRequest {
+    #[prost(oneof = "MessageRequest", tags = "3, 4, 7")]
+    asked: Option<MessageRequest>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
-enum Asked {
+enum MessageRequest {
     #[prost(string, tag = "3")]
     FileByFilename(String),
     #[prost(string, tag = "4")]
@@ -52,7 +52,7 @@ enum Asked {
 
 /// What they answer: `grpc.reflection.v1.ServerReflectionResponse`, as far as it is needed.
 #[derive(Clone, PartialEq, Message)]
-struct Answer {
+struct ReflectionResponse {
     #[prost(oneof = "Answered", tags = "4, 6, 7")]
     answered: Option<Answered>,
 }
@@ -112,13 +112,13 @@ struct Asking<'r> {
     site: usize,
     /// The full names of the services that are called there, each once.
     services: Vec<String>,
-    /// The run that needs the answers: once it is stopped, nobody needs them.
+    /// The run that needs the answers: once it is stopped, they are not needed.
     run: &'r Handle,
     /// However many answers lead to further questions.
     until: Instant,
 }
 
-/// How often it is looked whether nobody needs the answers.
+/// How often it is checked whether the answers are still needed.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The plan with the types of its calls' messages, if there are calls whose types are not known. For each server, it takes no
@@ -187,7 +187,7 @@ impl Asking<'_> {
     /// The types of the services and all that they need.
     fn types(&self, method: &str) -> Result<DescriptorPool, Failed> {
         let mut files = BTreeMap::new();
-        let questions = self.services.iter().cloned().map(Asked::FileContainingSymbol).collect();
+        let questions = self.services.iter().cloned().map(MessageRequest::FileContainingSymbol).collect();
         let answers = match self.ask(method, questions) {
             // As tonic says it.
             Err(Failed::NotFound(_)) => return Err(self.missing(method, 0)),
@@ -228,7 +228,7 @@ impl Asking<'_> {
                     files.insert(name, file.file_descriptor_proto().clone());
                 } else if asked_for.insert(name.clone()) {
                     // One that it does not describe is not asked for again: the pool says which is missing.
-                    questions.push(Asked::FileByFilename(name));
+                    questions.push(MessageRequest::FileByFilename(name));
                 }
             }
             if files.len() > MAX_FILES {
@@ -250,7 +250,7 @@ impl Asking<'_> {
     /// There is no such service: which there are. Where a server says of all together that one is not there, it is the first
     /// that it does not list, or the one with this index.
     fn missing(&self, method: &str, index: usize) -> Failed {
-        let services = match self.ask(method, vec![Asked::ListServices(String::new())]) {
+        let services = match self.ask(method, vec![MessageRequest::ListServices(String::new())]) {
             Ok(answers) if answers.is_empty() => {
                 return Failed::Otherwise(self.unasked("it answered nothing"));
             }
@@ -269,14 +269,16 @@ impl Asking<'_> {
     }
 
     /// Asks all of it in one call.
-    fn ask(&self, method: &str, questions: Vec<Asked>) -> Result<Vec<Answered>, Failed> {
+    fn ask(&self, method: &str, questions: Vec<MessageRequest>) -> Result<Vec<Answered>, Failed> {
         let left = self.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             let why = "its answers lead to ever more questions, for --connect-timeout";
             return Err(Failed::Otherwise(self.unasked(why)));
         }
-        let messages: Vec<_> =
-            questions.into_iter().map(|asked| Question { asked: Some(asked) }.encode_to_vec()).collect();
+        let messages: Vec<_> = questions
+            .into_iter()
+            .map(|asked| ReflectionRequest { asked: Some(asked) }.encode_to_vec())
+            .collect();
         let plan = self.plan.asking(self.site, method, &messages);
         let plan = plan.map_err(|error| Failed::Otherwise(error.into()))?;
         let running = Run::new(plan.within(left)).start().map_err(Failed::Otherwise)?;
@@ -329,8 +331,8 @@ fn add(files: &mut BTreeMap<String, FileDescriptorProto>, answered: &Files) -> a
 
 fn answers(exchange: Option<&Exchange>) -> anyhow::Result<Vec<Answered>> {
     let body = exchange.map_or(&[][..], |exchange| &exchange.capture.body);
-    let answers = contents(body).into_iter().map(|message| Answer::decode(message.as_slice()));
+    let answers = contents(body).into_iter().map(|message| ReflectionResponse::decode(message.as_slice()));
     let answers: Result<Vec<_>, _> = answers.collect();
-    let answers = answers.context("server reflection answered with what is no message of it")?;
+    let answers = answers.context("server reflection answered with something that is not a message of it")?;
     Ok(answers.into_iter().filter_map(|answer| answer.answered).collect())
 }

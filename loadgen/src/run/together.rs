@@ -1,4 +1,4 @@
-//! Several loads at the same time: each is a run of its own, with its own workers, connections and records. They begin together,
+//! Several loads at the same time: each is its own run, with its own workers, connections and records. They begin together,
 //! or each as long after that as it says, and what stops one stops all.
 
 use std::{net::SocketAddr, time::Duration};

@@ -1,7 +1,7 @@
 //! When requests are due: pure arithmetic, no clock.
 //!
 //! [`Arrivals`] are those of a whole run or of a [`Part`] of it, in the order in which they are due. A schedule is a file
-//! of its own, and nothing beyond this folder knows which one it is.
+//! for itself, and nothing beyond this folder knows which one it is.
 
 mod connections;
 mod constant;
@@ -25,7 +25,7 @@ use crate::clock::Nanos;
 /// Nothing is due later than this after the start, some 146 years, so that adding to it never overflows.
 const LATEST: Nanos = Nanos::MAX / 4;
 
-/// A part of a run with a rate of its own, in requests per second: a whole number of millionths, at most 10^8.
+/// A part of a run with its own rate, in requests per second: a whole number of millionths, at most 10^8.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stage {
     /// How long it lasts.

@@ -1,7 +1,7 @@
-//! Requests at random times (a Poisson process), as those of many users who know nothing of each other: at a constant rate,
+//! Requests at random times (a Poisson process), as those of many independent users: at a constant rate,
 //! or by stages.
 //!
-//! Each part draws from a stream of its own, seeded by the run's seed and the part: parts are independent, and together
+//! Each part draws from its own stream, seeded by the run's seed and the part: parts are independent, and together
 //! they are a Poisson process at the whole rate. The same seed and number of parts give the same times; a clone goes on with
 //! the same draws. Numbers are those of a part's every so-many-th, so that they are unique; at the end of the run some may be
 //! missing, as one part draws more than another.

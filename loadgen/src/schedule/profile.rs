@@ -58,7 +58,7 @@ impl Profile {
     }
 
     /// When the integral goes beyond `mass`, rounded down to a nanosecond; none if it never does. `piece` is where the one
-    /// before was found, if that was no more.
+    /// before was found, if that was not more.
     #[inline]
     pub(super) fn instant(&self, piece: &mut usize, mass: u128) -> Option<Nanos> {
         let found = loop {

@@ -1,7 +1,7 @@
 //! Requests at a rate that changes from stage to stage: steps, ramps, spikes, pauses.
 //!
 //! Number `n` of the whole run is due when the integral of the rate goes beyond `n`, in closed form, so that no error adds
-//! up: the first one immediately, or where the rate is no longer 0. As with a constant rate, a part owns every so-many-th.
+//! up: the first one immediately, or where the rate is no longer 0. As with a constant rate, a part owns every nth.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! The search for the highest rate that a target holds: upward by doubling, then bisection of the last doubling.
 //!
-//! Pure: it is told what came of a step at a rate, and says which rate is next. It knows no clock, no socket, and not what
+//! Pure: it takes the result of a step at a rate, and says which rate is next. It knows no clock, no socket, and not what
 //! was measured. That a rate is not held, or that loadgen can't keep up with it, is believed when two steps say so; one in
 //! which the rate is held is enough.
 //!
@@ -37,7 +37,7 @@ pub struct Bounds {
 
 impl Bounds {
     /// From the rate of the first step to the highest one, until the highest rate that was held and the lowest one that was
-    /// not differ by no more than the share `precision`. None unless `0 < start <= max` and the precision lies
+    /// differ by at most the share `precision`. None unless `0 < start <= max` and the precision lies
     /// within [`MIN_PRECISION`] and [`MAX_PRECISION`].
     #[must_use]
     pub fn new(start: f64, max: f64, precision: f64) -> Option<Self> {
@@ -60,7 +60,7 @@ impl Bounds {
         // Rounding to three digits may make a doubling as small as 1.99.
         let upward = (self.max / self.start).log(1.99).ceil() + 2.0;
         let halvings = (GROWTH.ln() / self.precision.ln_1p()).log2().ceil().max(0.0) + 2.0;
-        // Within what their types hold: 2 to the power of 1024 is no rate.
+        // Within what their types hold: 2 to the power of 1024 is not a rate.
         MOST_AT_A_RATE * (upward + halvings) as u32
     }
 }
@@ -81,16 +81,16 @@ pub enum Evidence {
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Next {
+pub enum NextStep {
     /// A step at this many requests per second.
     Step(f64),
     /// Nothing more.
-    End(End),
+    End(SearchEnd),
 }
 
 /// How a search has ended. Rates are in requests per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum End {
+pub enum SearchEnd {
     /// The highest rate lies between the two.
     Found {
         /// The highest one that was held.
@@ -158,22 +158,22 @@ impl Search {
 
     /// The next step, or how it has ended.
     #[must_use]
-    pub fn next(&self) -> Next {
+    pub fn next(&self) -> NextStep {
         let Bounds { start, max, precision } = self.bounds;
         if let Some(at) = self.limited_at {
-            return Next::End(End::Limited { held: self.held, at });
+            return NextStep::End(SearchEnd::Limited { held: self.held, at });
         }
         match (self.held, self.broken) {
-            (None, None) => Next::Step(start),
-            (None, Some(broken)) => Next::End(End::NotHeld { broken }),
-            (Some(held), None) if held >= max => Next::End(End::MaxHeld { held }),
-            (Some(held), None) => Next::Step(rounded(held * GROWTH).min(max)),
+            (None, None) => NextStep::Step(start),
+            (None, Some(broken)) => NextStep::End(SearchEnd::NotHeld { broken }),
+            (Some(held), None) if held >= max => NextStep::End(SearchEnd::MaxHeld { held }),
+            (Some(held), None) => NextStep::Step(rounded(held * GROWTH).min(max)),
             (Some(held), Some(broken)) => {
                 let middle = rounded((held * broken).sqrt());
                 if broken <= held * (1.0 + precision) || middle <= held || middle >= broken {
-                    Next::End(End::Found { held, broken })
+                    NextStep::End(SearchEnd::Found { held, broken })
                 } else {
-                    Next::Step(middle)
+                    NextStep::Step(middle)
                 }
             }
         }
@@ -181,7 +181,7 @@ impl Search {
 
     /// Takes in what came of the step that was next. After the end, nothing changes.
     pub fn record(&mut self, evidence: Evidence) {
-        let Next::Step(rate) = self.next() else { return };
+        let NextStep::Step(rate) = self.next() else { return };
         self.doubted.push(evidence);
         let is_limit = |evidence: &&Evidence| matches!(evidence, Evidence::Limited { .. });
         let (limits, all) = (self.doubted.iter().filter(is_limit).count(), self.doubted.len());

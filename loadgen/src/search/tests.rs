@@ -5,13 +5,13 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use super::*;
 
 /// Searches, and counts the steps.
-fn search(bounds: Bounds, mut evidence: impl FnMut(f64) -> Evidence) -> (End, u32) {
+fn search(bounds: Bounds, mut evidence: impl FnMut(f64) -> Evidence) -> (SearchEnd, u32) {
     let mut search = Search::new(bounds);
     let mut steps = 0;
     loop {
         match search.next() {
-            Next::End(end) => return (end, steps),
-            Next::Step(rate) => {
+            NextStep::End(end) => return (end, steps),
+            NextStep::Step(rate) => {
                 assert!(rate > 0.0 && rate <= bounds.max, "{rate} of {bounds:?}");
                 search.record(evidence(rate));
                 steps += 1;
@@ -38,7 +38,7 @@ fn any_capacity_is_found_within_the_precision() {
         let start = capacity / 10f64.powf(random.random_range(0.0..6.0));
         let bounds = Bounds::new(start, 1e12, random.random_range(0.01..0.05)).unwrap();
         let (end, _) = search(bounds, fluid(capacity));
-        let End::Found { held, broken } = end else { panic!("{capacity} {bounds:?}: {end:?}") };
+        let SearchEnd::Found { held, broken } = end else { panic!("{capacity} {bounds:?}: {end:?}") };
         assert!((held / capacity - 1.0).abs() <= 0.05, "{held} of {capacity}, {bounds:?}");
         assert!(held < broken && fluid(capacity)(held) == Evidence::Held, "{end:?}");
         assert_eq!(fluid(capacity)(broken), Evidence::NotHeld, "{end:?}");
@@ -62,7 +62,7 @@ fn one_bad_step_is_repeated_and_not_believed() {
                 (evidence, _) => evidence,
             }
         });
-        let End::Found { held, .. } = end else { panic!("{capacity}: {end:?}") };
+        let SearchEnd::Found { held, .. } = end else { panic!("{capacity}: {end:?}") };
         assert!((held / capacity - 1.0).abs() <= 0.05, "{held} of {capacity}");
     }
 }
@@ -70,14 +70,14 @@ fn one_bad_step_is_repeated_and_not_believed() {
 #[test]
 fn a_first_rate_that_is_not_held_twice_ends_the_search() {
     let bounds = Bounds::new(100.0, 1000.0, 0.05).unwrap();
-    assert_eq!(search(bounds, fluid(50.0)), (End::NotHeld { broken: 100.0 }, 2));
+    assert_eq!(search(bounds, fluid(50.0)), (SearchEnd::NotHeld { broken: 100.0 }, 2));
 }
 
 #[test]
 fn the_highest_rate_that_may_be_tried_is_tried_and_not_exceeded() {
     for (max, steps) in [(100.0, 1), (150.0, 2), (300.0, 3), (801.0, 5)] {
         let bounds = Bounds::new(100.0, max, 0.05).unwrap();
-        assert_eq!(search(bounds, fluid(1e9)), (End::MaxHeld { held: max }, steps));
+        assert_eq!(search(bounds, fluid(1e9)), (SearchEnd::MaxHeld { held: max }, steps));
     }
 }
 
@@ -87,15 +87,22 @@ fn a_limit_of_loadgen_ends_the_search_when_it_is_seen_twice() {
     let limited = |above: f64, held: bool| {
         move |rate: f64| if rate > above { Evidence::Limited { held } } else { Evidence::Held }
     };
-    assert_eq!(search(bounds, limited(500.0, false)), (End::Limited { held: Some(400.0), at: 800.0 }, 5));
-    assert_eq!(search(bounds, limited(500.0, true)), (End::Limited { held: Some(800.0), at: 800.0 }, 5));
-    assert_eq!(search(bounds, limited(50.0, false)), (End::Limited { held: None, at: 100.0 }, 2));
+    assert_eq!(
+        search(bounds, limited(500.0, false)),
+        (SearchEnd::Limited { held: Some(400.0), at: 800.0 }, 5)
+    );
+    assert_eq!(
+        search(bounds, limited(500.0, true)),
+        (SearchEnd::Limited { held: Some(800.0), at: 800.0 }, 5)
+    );
+    assert_eq!(search(bounds, limited(50.0, false)), (SearchEnd::Limited { held: None, at: 100.0 }, 2));
 }
 
 #[test]
 fn where_two_steps_differ_a_third_one_decides() {
     let bounds = Bounds::new(100.0, 1e6, 0.05).unwrap();
-    let (limited, broken) = (End::Limited { held: None, at: 100.0 }, End::NotHeld { broken: 100.0 });
+    let (limited, broken) =
+        (SearchEnd::Limited { held: None, at: 100.0 }, SearchEnd::NotHeld { broken: 100.0 });
     let (not_held, in_doubt) = (Evidence::NotHeld, Evidence::Limited { held: false });
     for (steps, expected) in [
         ([not_held, in_doubt, not_held], broken),
@@ -122,7 +129,7 @@ fn whatever_the_steps_say_a_search_ends() {
             true => Evidence::NotHeld,
             false => Evidence::Held,
         });
-        if let End::Found { held, broken } = end {
+        if let SearchEnd::Found { held, broken } = end {
             assert!(held < broken, "{end:?}");
         }
     }

@@ -30,23 +30,23 @@ impl InvalidRecords {
 }
 
 #[derive(Serialize)]
-struct Written<'s> {
+struct SummaryDocument<'s> {
     version: u32,
     records: &'s Summary,
 }
 
 /// A report has more beside, which follows from it.
 #[derive(Deserialize)]
-struct Kept {
+struct ReadSummary {
     #[serde(rename = "version")]
-    _version: Known,
+    _version: SupportedVersion,
     records: Summary,
 }
 
 /// The version that is read.
-struct Known;
+struct SupportedVersion;
 
-impl<'de> Deserialize<'de> for Known {
+impl<'de> Deserialize<'de> for SupportedVersion {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         match u32::deserialize(from)? {
             VERSION => Ok(Self),
@@ -61,7 +61,7 @@ impl Summary {
     /// # Errors
     /// `out` can't be written to.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        serde_json::to_writer(&mut *out, &Written { version: VERSION, records: self })?;
+        serde_json::to_writer(&mut *out, &SummaryDocument { version: VERSION, records: self })?;
         writeln!(out)
     }
 
@@ -89,7 +89,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Summary, InvalidRecords> {
     if text.len() as u64 > MAX_LENGTH {
         return Err(InvalidRecords(format!("longer than {MAX_LENGTH} bytes")));
     }
-    let kept: Kept = serde_json::from_slice(text).map_err(InvalidRecords::from_json)?;
+    let kept: ReadSummary = serde_json::from_slice(text).map_err(InvalidRecords::from_json)?;
     if !kept.records.is_plausible() {
         return Err(InvalidRecords(
             "its counts do not add up, or exceed those of any run; or a text has control characters"

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::{CannotMerge, InvalidRecords, MAX_ROUNDS, Summary, file};
 use crate::plan::MAX_LOADS;
 
-/// At least one load, in order, each with a name of its own.
+/// At least one load, in order, each with its own name.
 #[derive(Clone, Debug)]
 pub struct Loads(Vec<Summary>);
 
@@ -24,7 +24,7 @@ impl Loads {
             return Err(InvalidRecords::of(format!("more than {MAX_LOADS} loads")));
         }
         let all = loads.iter().map(|load| file::parse(load.get().as_bytes())).collect::<Result<_, _>>()?;
-        let wrong = "no loads, or one without a name of its own";
+        let wrong = "no loads, or one without a name or with that of another";
         Self::new(all).ok_or_else(|| InvalidRecords::of(wrong.to_owned()))
     }
 

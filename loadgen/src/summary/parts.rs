@@ -71,7 +71,7 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
-    use crate::planted::{End, MICRO, MILLI, Planted, run};
+    use crate::planted::{MICRO, MILLI, Planted, PlantedEnd, run};
 
     #[test]
     fn means_are_those_of_all_that_were_sent_and_of_all_that_report() {
@@ -80,7 +80,7 @@ mod tests {
             wait: 20 * MICRO,
             service: if n % 2 == 0 { 2 * MILLI } else { 4 * MILLI },
             server: (n % 2 == 0).then_some((100 * MICRO, 600 * MICRO)),
-            end: if n == 3 { End::NotSent } else { End::Status(200) },
+            end: if n == 3 { PlantedEnd::NotSent } else { PlantedEnd::Status(200) },
             ..Planted::default()
         });
         let parts = summary.mean_parts().unwrap();
@@ -99,7 +99,7 @@ mod tests {
         assert!((little.expected() - 50.0).abs() < 1.0 && little.difference() < 0.02, "{little:?}");
         let timed_out = run("-r 1000 -d 4s a:1", |n, _| Planted {
             service: 50 * MILLI,
-            end: if n % 4 == 0 { End::TimedOut } else { End::Status(200) },
+            end: if n % 4 == 0 { PlantedEnd::TimedOut } else { PlantedEnd::Status(200) },
             ..Planted::default()
         });
         assert!(timed_out.little().unwrap().difference() < 0.02, "{:?}", timed_out.little());
@@ -108,7 +108,8 @@ mod tests {
             ..Planted::default()
         });
         assert!(stalled.little().unwrap().difference() > 0.1, "{:?}", stalled.little());
-        let nothing = run("-r 10 -d 1s a:1", |_, _| Planted { end: End::NotSent, ..Planted::default() });
+        let nothing =
+            run("-r 10 -d 1s a:1", |_, _| Planted { end: PlantedEnd::NotSent, ..Planted::default() });
         assert_eq!((nothing.little(), nothing.mean_parts()), (None, None));
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 /// Fewer bins of what came back are too coarse for a rate.
 const MIN_BINS: Nanos = 20;
 
-/// Requests that were due within less time can't tell whether their times grew: it is too few bins of the trend.
+/// Requests that were due within less time can't show whether their times grew: it is too few bins of the trend.
 const SHORTEST: Nanos = 60_000_000;
 
 /// A deviation of this many standard deviations from what is usual is significant.
@@ -35,7 +35,7 @@ impl Summary {
     }
 
     /// The time that requests became due in, to the end of the interval that the last one opens where they are evenly spaced: the first one
-    /// is due at once, and two requests in three seconds are 0.5/s, and not 0.67/s, if that is the rate.
+    /// is due immediately, and two requests in three seconds are 0.5/s, and not 0.67/s, if that is the rate.
     fn offered_in(&self) -> Duration {
         let run = &self.run;
         let is_even = !run.poisson && run.stages.is_none() && run.replay.is_none();
@@ -92,7 +92,7 @@ impl Summary {
     }
 
     /// Whether rates are over the whole run: a closed loop whose requests were sent in less than two median response times, or
-    /// any whose requests were sent in too short a time to tell more.
+    /// any whose requests were sent in too short a time to say more.
     #[must_use]
     pub fn is_rate_over_all(&self) -> bool {
         let window = nanos(self.window());

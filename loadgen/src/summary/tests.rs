@@ -1,7 +1,7 @@
 //! What follows from planted records.
 
 use crate::{
-    planted::{End, MILLI, Planted, SECOND, run},
+    planted::{MILLI, Planted, PlantedEnd, SECOND, run},
     recorder::Carried,
 };
 
@@ -81,7 +81,7 @@ fn a_target_that_falls_behind_at_times_as_different_as_may_be_shows_what_it_serv
 }
 
 #[test]
-fn what_a_target_owes_when_requests_are_no_longer_due_is_missing_in_its_rate() {
+fn responses_that_are_outstanding_when_requests_are_no_longer_due_are_missing_in_the_rate() {
     let achieved = |plant: &dyn Fn(u64, u64) -> Planted| run("-r 1000 -d 10s a:1", plant).achieved_rate();
     let service = |service: u64| Planted { service, ..Planted::default() };
     let still = |from: u64, until: u64| {
@@ -102,7 +102,7 @@ fn what_a_target_owes_when_requests_are_no_longer_due_is_missing_in_its_rate() {
     assert!((slower - 750.0).abs() < 10.0, "{slower}");
     // What is never answered is missing.
     let failing = achieved(&|n, _| Planted {
-        end: if n % 5 == 0 { End::TimedOut } else { End::Status(200) },
+        end: if n % 5 == 0 { PlantedEnd::TimedOut } else { PlantedEnd::Status(200) },
         ..service(300 * MILLI)
     });
     assert!((failing - 800.0).abs() < 1.0, "{failing}");
@@ -127,7 +127,7 @@ fn requests_that_are_due_in_no_time_have_the_rate_of_the_whole_run() {
         let [_, limit] = summary.verdict();
         assert!(limit.starts_with("the run was too short to tell whether the rate was held"), "{limit}");
     }
-    // Long enough to tell that a queue grew.
+    // Long enough to see that a queue grew.
     let summary = run("-r 50000 -n 5000 a:1", |n, _| Planted { service: n * 38_824, ..Planted::default() });
     assert!((summary.achieved_rate() / 17_000.0 - 1.0).abs() < 0.02, "{}", summary.achieved_rate());
 }
@@ -143,7 +143,7 @@ fn bytes_have_the_rate_of_the_replies_that_they_are_of() {
     let rate = summary.body_bytes_per_second();
     assert!((rate / (10 << 20) as f64 - 1.0).abs() < 0.001, "{rate}");
     // Of none that were completed, those that came in time.
-    let mut none = run("-r 10 -d 2s a:1", |_, _| Planted { end: End::TimedOut, ..Planted::default() });
+    let mut none = run("-r 10 -d 2s a:1", |_, _| Planted { end: PlantedEnd::TimedOut, ..Planted::default() });
     none.records.carried(Carried { bodies: 1 << 20, ..Carried::default() }, 1000 * MILLI);
     assert!((none.body_bytes_per_second() / (1 << 19) as f64 - 1.0).abs() < 0.001);
 }

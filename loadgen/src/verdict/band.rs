@@ -19,7 +19,7 @@ pub const QUANTILES: [(&str, f64); 6] =
 /// A percentile with fewer requests above it says nothing.
 const MIN_TAIL: u64 = 10;
 
-/// A band that is narrower than this share of the time is no reason to doubt it.
+/// A band that is narrower than this share of the time is not a reason to doubt it.
 const WIDEST: f64 = 0.05;
 
 /// Or one that is narrower than this number of buckets of the histogram.
@@ -50,7 +50,7 @@ pub enum Time {
     AtLeast(Nanos),
 }
 
-/// Up to which percentile loadgen's own delay is no reason to doubt the times.
+/// Up to which percentile loadgen's own delay is not a reason to doubt the times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValidUpTo {
     /// All of [`QUANTILES`] that enough requests stand behind.

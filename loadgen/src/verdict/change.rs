@@ -1,4 +1,4 @@
-//! How figures of new runs differ from those of old ones, as far as rounds of both can tell.
+//! How figures of new runs differ from those of old ones, as far as rounds of both can show.
 //!
 //! The change is the median of the ratios of each new round to each old one (the Hodges-Lehmann estimate, of logarithms), with
 //! the 95% interval of the Mann-Whitney test: it holds for any distribution of rounds, and needs four on each side. Where
@@ -12,7 +12,7 @@ const TAIL: f64 = 0.025;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Figure {
+pub enum ChangedFigure {
     /// The share of requests that succeeded.
     Succeeded,
     /// Replies per second.
@@ -22,16 +22,16 @@ pub enum Figure {
 }
 
 /// All that is compared, by name.
-pub const FIGURES: [(&str, Figure); 6] = [
-    ("succeeded", Figure::Succeeded),
-    ("rate", Figure::Rate),
-    ("p50", Figure::Response(0.5)),
-    ("p90", Figure::Response(0.9)),
-    ("p99", Figure::Response(0.99)),
-    ("p99.9", Figure::Response(0.999)),
+pub const FIGURES: [(&str, ChangedFigure); 6] = [
+    ("succeeded", ChangedFigure::Succeeded),
+    ("rate", ChangedFigure::Rate),
+    ("p50", ChangedFigure::Response(0.5)),
+    ("p90", ChangedFigure::Response(0.9)),
+    ("p99", ChangedFigure::Response(0.99)),
+    ("p99.9", ChangedFigure::Response(0.999)),
 ];
 
-impl Figure {
+impl ChangedFigure {
     /// Whether more is worse.
     fn is_worse_above(self) -> bool {
         matches!(self, Self::Response(_))
@@ -63,7 +63,7 @@ pub enum Conclusion {
     Worse,
     /// It is better; or, where it was said how much worse it may be, not worse by more.
     Better,
-    /// Nothing that the rounds can tell.
+    /// Nothing that the rounds can show.
     Same,
     /// What is allowed lies within the interval, or there is none.
     CannotTell,
@@ -75,7 +75,7 @@ pub struct Change {
     /// Its name.
     pub name: &'static str,
     /// What it is.
-    pub figure: Figure,
+    pub figure: ChangedFigure,
     /// The median of the old rounds, and of the new ones.
     pub medians: Option<(f64, f64)>,
     /// The change as a share: -0.1 is a tenth less.
@@ -94,7 +94,7 @@ pub fn changes(old: &[Summary], new: &[Summary], allowed: Option<f64>) -> Vec<Ch
 
 fn change(
     name: &'static str,
-    figure: Figure,
+    figure: ChangedFigure,
     old: &[Summary],
     new: &[Summary],
     allowed: Option<f64>,
@@ -116,7 +116,7 @@ fn change(
     let medians = Some((responses(&old), responses(&new)));
     let ratios = |of: fn(f64, f64, f64, f64) -> f64| {
         let ratio = |old: &(f64, f64), new: &(f64, f64)| {
-            // Nothing on either side is no change.
+            // Nothing on either side is not a change.
             if old == new && old.0 == old.1 { 1.0 } else { of(old.0, old.1, new.0, new.1) }
         };
         let pairs = old.iter().flat_map(|old| new.iter().map(move |new| ratio(old, new)));
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_tell_a_change_that_is_larger_than_their_spread() {
+    fn rounds_show_a_change_that_is_larger_than_their_spread() {
         let old = [1000, 1010, 990, 1005, 995, 1000];
         let (interval, conclusion) = p50(&old, &[1200, 1210, 1190, 1205, 1195, 1200], None);
         let (low, high) = interval.unwrap();

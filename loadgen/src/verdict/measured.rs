@@ -3,8 +3,8 @@
 use super::{Percentile, Time};
 use crate::{
     compare::{
-        Round, Times,
-        rules::{Conditions, Server},
+        Round, RoundTime,
+        rules::{Conditions, ServerConditions},
     },
     summary::Summary,
 };
@@ -23,28 +23,30 @@ impl Summary {
     pub fn conditions(&self, steal: Option<f64>) -> Conditions {
         let (held_up, _) = self.records.held_up;
         let server = self.records.server_report.mean_load();
-        let server = server.map(|load| Server { busy: load.cpu, lag: load.turn_lag });
+        let server = server.map(|load| ServerConditions { busy: load.cpu, lag: load.turn_lag });
         Conditions { steal, held_up, p50: self.times_at(0.5), busy: self.busiest_worker, server }
     }
 
-    fn times_at(&self, quantile: f64) -> Option<Times> {
+    fn times_at(&self, quantile: f64) -> Option<RoundTime> {
         match self.percentile(quantile)? {
             Percentile { is_n_too_small: true, .. } => None,
             Percentile { time: Time::AtLeast(_), .. } => None,
             Percentile { time: Time::Band { response, undelayed }, .. } => {
-                Some(Times { response: response as f64, undelayed: undelayed as f64 })
+                Some(RoundTime { response: response as f64, undelayed: undelayed as f64 })
             }
         }
     }
 
     /// Over all offered requests: of those that failed, as long as it took them to.
-    fn mean_times(&self) -> Option<Times> {
+    fn mean_times(&self) -> Option<RoundTime> {
         let times = &self.records.times;
         let (succeeded, failed) = (times.response.len() as f64, times.unsuccessful.len() as f64);
         let failures = if failed > 0.0 { times.unsuccessful.mean() * failed } else { 0.0 };
         let mean = |mean: f64| (mean * succeeded + failures) / (succeeded + failed);
-        (succeeded > 0.0)
-            .then(|| Times { response: mean(times.response.mean()), undelayed: mean(times.undelayed.mean()) })
+        (succeeded > 0.0).then(|| RoundTime {
+            response: mean(times.response.mean()),
+            undelayed: mean(times.undelayed.mean()),
+        })
     }
 }
 
@@ -53,7 +55,7 @@ mod tests {
     use super::*;
     use crate::{
         compare::rules::Reason,
-        planted::{End, MILLI, Planted, run},
+        planted::{MILLI, Planted, PlantedEnd, run},
     };
 
     fn is_near(found: f64, expected: f64) -> bool {
@@ -75,10 +77,10 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_no_percentile_and_part_of_the_mean_where_it_is_rare() {
+    fn failures_are_in_no_percentile_and_in_the_mean_where_they_are_rare() {
         let every = |part: u64| {
             move |n: u64, _| match n % part {
-                0 => Planted { end: End::Status(503), service: 11 * MILLI, ..Planted::default() },
+                0 => Planted { end: PlantedEnd::Status(503), service: 11 * MILLI, ..Planted::default() },
                 _ => Planted::default(),
             }
         };
@@ -88,7 +90,7 @@ mod tests {
         assert!(round.mean.is_some_and(|mean| is_near(mean.response, 1.1e6)), "{round:?}");
         let short = run("-r 100 -d 4s a:1", |_, _| Planted::default()).round(None);
         assert!(short.p50.is_some() && short.p99.is_none(), "four requests are slower: {short:?}");
-        let none = |_, _| Planted { end: End::TimedOut, ..Planted::default() };
+        let none = |_, _| Planted { end: PlantedEnd::TimedOut, ..Planted::default() };
         assert_eq!(run("-r 100 -d 4s a:1", none).round(None), Round::default());
     }
 

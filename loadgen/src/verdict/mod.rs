@@ -1,7 +1,7 @@
 //! What a run's figures are worth, and what its limit was.
 //!
 //! Decided from a [`Summary`] alone: nothing here reads a clock, prints or knows an option of the command line but by the
-//! name that a user is told.
+//! name that a user reads.
 
 mod band;
 pub mod change;
@@ -15,7 +15,7 @@ mod tests;
 mod threshold;
 
 pub use band::{Percentile, QUANTILES, Time, ValidUpTo};
-pub use growth::Part;
+pub use growth::TimePart;
 pub use slo::{Slo, Step};
 pub use threshold::{Judged, Judgement, Threshold};
 
@@ -46,14 +46,14 @@ pub const MIN_SUCCESS: f64 = 0.5;
 
 /// What came of a run's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RunOutcome {
     /// At least half of the requests succeeded.
     Succeeded,
     /// None did, or fewer than half of them.
     Failed,
 }
 
-impl Outcome {
+impl RunOutcome {
     /// As reports have it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -75,7 +75,7 @@ pub enum Limit {
     Connections,
     /// The way to the server: a proxy or the network.
     Way,
-    /// dummy-server, by what it says of its own time.
+    /// dummy-server, by what it reports of its own time.
     DummyServer,
     /// The target, or the way to it.
     Target,
@@ -99,12 +99,12 @@ impl Limit {
 impl Summary {
     /// What came of the requests.
     #[must_use]
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> RunOutcome {
         let counts = &self.records.counts;
         if counts.succeeded > 0 && self.success_ratio() >= MIN_SUCCESS {
-            Outcome::Succeeded
+            RunOutcome::Succeeded
         } else {
-            Outcome::Failed
+            RunOutcome::Failed
         }
     }
 
@@ -128,7 +128,7 @@ impl Summary {
     #[must_use]
     pub fn limit(&self) -> Limit {
         match self.limit_found() {
-            // How slow others are can't be told through connections that are slow themselves.
+            // How slow others are can't be known through connections that are slow themselves.
             Limit::Connections | Limit::Way | Limit::DummyServer | Limit::Target
                 if self.run.throttle.is_some() =>
             {
@@ -150,7 +150,7 @@ impl Summary {
         let is_dead = counts.completed() == 0 && counts.timed_out == 0 && counts.not_sent == 0;
         if is_dead {
             Limit::None
-        } else if self.wanted_cpu() > MAX_BUSY || fastest == Some(Part::Lag) || self.was_late_itself() {
+        } else if self.wanted_cpu() > MAX_BUSY || fastest == Some(TimePart::Lag) || self.was_late_itself() {
             Limit::Loadgen
         } else if self.is_server_busy() && (fastest.is_some() || counts.dropped > 0 || were_not_sent) {
             Limit::DummyServer
@@ -161,18 +161,18 @@ impl Summary {
         } else {
             match fastest {
                 None => Limit::None,
-                Some(Part::Lag) => Limit::Loadgen,
-                Some(Part::Wait) if self.was_room_left() => Limit::Target,
-                Some(Part::Wait) => Limit::Connections,
-                Some(Part::Way) => Limit::Way,
-                Some(Part::Server) => Limit::DummyServer,
-                Some(Part::Service) => Limit::Target,
+                Some(TimePart::Lag) => Limit::Loadgen,
+                Some(TimePart::Wait) if self.was_room_left() => Limit::Target,
+                Some(TimePart::Wait) => Limit::Connections,
+                Some(TimePart::Way) => Limit::Way,
+                Some(TimePart::Server) => Limit::DummyServer,
+                Some(TimePart::Service) => Limit::Target,
             }
         }
     }
 
     /// The share of its time that the busiest worker was on a CPU or waited for one; zero where the run was too short to
-    /// tell: that it started is most of it.
+    /// say: that it started is most of it.
     fn wanted_cpu(&self) -> f64 {
         if self.elapsed < SHORTEST_SHARE {
             return 0.0;
@@ -180,7 +180,7 @@ impl Summary {
         (self.busiest_worker + self.run_delay.unwrap_or(0.0)).min(1.0)
     }
 
-    /// Whether dummy-server has told that its workers had no CPU left.
+    /// Whether dummy-server has reported that its workers had no CPU left.
     fn is_server_busy(&self) -> bool {
         let load = self.records.server_report.late_load();
         load.is_some_and(|load| load.cpu > MAX_BUSY || load.turn_lag > MAX_TURN_LAG)
@@ -199,14 +199,14 @@ impl Summary {
     }
 
     /// The part of requests' time that grew, if that says something.
-    fn grew(&self) -> Option<Part> {
+    fn grew(&self) -> Option<TimePart> {
         growth::fastest(self).filter(|_| self.run.is_open_loop() && !self.was_suspended())
     }
 
     /// Whether it is the target that requests waited for before they were sent.
     fn was_waited_for(&self) -> bool {
         let counts = &self.records.counts;
-        self.was_room_left() && (counts.dropped + counts.not_sent > 0 || self.grew() == Some(Part::Wait))
+        self.was_room_left() && (counts.dropped + counts.not_sent > 0 || self.grew() == Some(TimePart::Wait))
     }
 
     /// Whether requests waited although more of them could have been in flight, on more connections: for the target, then, to accept
@@ -230,7 +230,7 @@ impl Summary {
         2 * picked_late.min(late) > self.records.counts.dropped
     }
 
-    /// Whether the achieved rate is the offered one, for all that can be told: what the user cut short is owed by nobody.
+    /// Whether the achieved rate is the offered one, as far as can be known: what the user cut short does not count as missed.
     fn is_rate_held(&self) -> bool {
         let counts = &self.records.counts;
         let owed = counts.offered - self.cut_short();
@@ -307,11 +307,11 @@ impl Summary {
                 "the target was the limit, or a proxy in front of it: requests waited longer and longer for it to accept connections, or to take what was sent, {rates}"
             ),
             Limit::Target => format!("the target was the limit, or a proxy in front of it: {rates}"),
-            Limit::None if self.outcome() == Outcome::Failed => {
+            Limit::None if self.outcome() == RunOutcome::Failed => {
                 "nothing can be said of what the target can do".to_owned()
             }
             Limit::None if self.was_suspended() && self.run.is_open_loop() => format!(
-                "loadgen itself was kept from running for {}, so that nothing more can be told: {rates}",
+                "loadgen itself was kept from running for {}, so that nothing more can be said: {rates}",
                 time(self.records.held_up.0 as f64)
             ),
             Limit::None if self.run.is_open_loop() && self.records.counts.offered < 2 => {
@@ -350,7 +350,7 @@ impl Summary {
         self.run.max_lag.map(|max_lag| time(nanos(max_lag) as f64)).unwrap_or_default()
     }
 
-    /// What dummy-server has told of its workers, as a part of a sentence.
+    /// What dummy-server has reported of its workers, as a part of a sentence.
     fn server_load_said(&self) -> String {
         match self.records.server_report.late_load() {
             Some(load) if load.cpu > MAX_BUSY => {

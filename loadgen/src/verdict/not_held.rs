@@ -9,7 +9,7 @@ use crate::{
     summary::Summary,
 };
 
-/// What is shorter is not seen by who waits for it.
+/// What is shorter goes unnoticed by users.
 const SHORTEST: u64 = 100_000_000;
 
 /// As the end of a sentence.

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Judged, Judgement, Limit, Outcome, Percentile, Threshold};
+use super::{Judged, Judgement, Limit, Percentile, RunOutcome, Threshold};
 use crate::{numbers::seconds, search::Evidence, summary::Summary};
 
 /// The most bounds of a service level objective.
@@ -24,7 +24,7 @@ impl FromStr for Slo {
         }
         let is_usable = |bound: &&Threshold| bound.is_upper_bound() && bound.min_requests().is_finite();
         match bounds.iter().find(|bound| !is_usable(bound)) {
-            Some(bound) => Err(format!("'{bound}' is no upper bound on what grows with the load")),
+            Some(bound) => Err(format!("'{bound}' is not an upper bound on what grows with the load")),
             None => Ok(Self(bounds)),
         }
     }
@@ -57,7 +57,7 @@ pub struct Step {
     /// The bounds and what was found.
     pub judged: Vec<Judged>,
     /// What came of the requests.
-    pub outcome: Outcome,
+    pub outcome: RunOutcome,
     /// What kept the run from more.
     pub limit: Limit,
     /// The verdict's sentence on that; none if nothing did.
@@ -82,14 +82,15 @@ impl Slo {
         let judged: Vec<_> = self.0.iter().map(|bound| bound.judge(summary)).collect();
         let (outcome, limit) = (summary.outcome(), summary.limit());
         let is_any = |judgement| judged.iter().any(|judged| judged.judgement == judgement);
-        let is_crossed = outcome == Outcome::Failed || is_any(Judgement::Failed);
+        let is_crossed = outcome == RunOutcome::Failed || is_any(Judgement::Failed);
         let is_short = limit != Limit::None || !summary.is_rate_held();
         // Times are judged without what loadgen itself delayed, and no delay makes errors of replies.
         let is_crossed_by = |is_time| {
             let failed = |judged: &&Judged| judged.judgement == Judgement::Failed;
             judged.iter().filter(failed).any(|judged| judged.is_time == is_time)
         };
-        let has_errors = (outcome == Outcome::Failed || is_crossed_by(false)) && !are_failures_late(summary);
+        let has_errors =
+            (outcome == RunOutcome::Failed || is_crossed_by(false)) && !are_failures_late(summary);
         let is_excused = summary.was_suspended() && !is_crossed_by(true) && (is_crossed || is_short);
         let is_late = (limit == Limit::Loadgen || is_excused) && !has_errors;
         let evidence = match () {
@@ -117,7 +118,7 @@ impl Slo {
                 };
                 format!("{}, which can't be judged{why}", found(Judgement::NotJudged))
             }
-            Evidence::NotHeld if outcome == Outcome::Failed => {
+            Evidence::NotHeld if outcome == RunOutcome::Failed => {
                 super::success::sentence(summary).trim_start_matches("failed: ").to_owned()
             }
             Evidence::NotHeld if is_crossed => found(Judgement::Failed),
@@ -163,8 +164,8 @@ mod tests {
     use super::*;
     use crate::{
         outcome::Cause,
-        planted::{End as Ended, MILLI, Planted, run},
-        search::{Bounds, End, Next, Search},
+        planted::{MILLI, Planted, PlantedEnd, run},
+        search::{Bounds, NextStep, Search, SearchEnd},
     };
 
     /// A target of this capacity: `servers` workers with a first-come-first-served queue in front of them, each with the
@@ -180,13 +181,13 @@ mod tests {
         })
     }
 
-    fn search(slo: &str, bounds: Bounds, step: impl Fn(f64) -> Summary) -> (End, Vec<Step>) {
+    fn search(slo: &str, bounds: Bounds, step: impl Fn(f64) -> Summary) -> (SearchEnd, Vec<Step>) {
         let slo: Slo = slo.parse().unwrap();
         let (mut search, mut steps) = (Search::new(bounds), Vec::new());
         loop {
             match search.next() {
-                Next::End(end) => return (end, steps),
-                Next::Step(rate) => {
+                NextStep::End(end) => return (end, steps),
+                NextStep::Step(rate) => {
                     let step = slo.judge(rate, &step(rate));
                     search.record(step.evidence);
                     steps.push(step);
@@ -210,7 +211,7 @@ mod tests {
                 let (end, steps) = search(&slo, bounds, |rate| {
                     served(&format!("-r {rate} -d {seconds}s{poisson} a:1"), capacity, servers)
                 });
-                let End::Found { held, broken } = end else {
+                let SearchEnd::Found { held, broken } = end else {
                     panic!("{capacity}{poisson}: {end:?} {steps:?}")
                 };
                 assert!((held / capacity - 1.0).abs() <= 0.05, "{capacity}{poisson}: {held} {steps:?}");
@@ -237,7 +238,7 @@ mod tests {
         );
         // One in a hundred fails.
         let fails = |n: u64, _| match n % 100 {
-            7 => Planted { end: Ended::Status(503), ..Planted::default() },
+            7 => Planted { end: PlantedEnd::Status(503), ..Planted::default() },
             _ => Planted::default(),
         };
         let step = judge("error_rate<0.001", fails);
@@ -253,10 +254,10 @@ mod tests {
     fn a_target_that_serves_nobody_holds_no_rate_and_its_failure_is_named() {
         let refused = crate::outcome::Failure::new(Cause::Refused, "connection refused");
         let step = judge("p(99)<1s", move |_, _| Planted {
-            end: Ended::Failed(refused.clone()),
+            end: PlantedEnd::Failed(refused.clone()),
             ..Planted::default()
         });
-        assert_eq!((step.evidence, step.outcome, step.failed), (Evidence::NotHeld, Outcome::Failed, 2000));
+        assert_eq!((step.evidence, step.outcome, step.failed), (Evidence::NotHeld, RunOutcome::Failed, 2000));
         assert!(step.why.starts_with("no request succeeded: connection refused by "), "{}", step.why);
     }
 
@@ -271,10 +272,10 @@ mod tests {
         let step = "p(99)<20ms".parse::<Slo>().unwrap().judge(500.0, &busy);
         assert_eq!(step.evidence, Evidence::Limited { held: true });
         // It is busy, and the target replies with errors: those are none of its making.
-        let fails = |_, _| Planted { end: Ended::Status(503), ..Planted::default() };
+        let fails = |_, _| Planted { end: PlantedEnd::Status(503), ..Planted::default() };
         let busy = Summary { busiest_worker: 0.99, ..run("-r 500 -d 4s a:1", fails) };
         assert_eq!("error_rate<1%".parse::<Slo>().unwrap().judge(500.0, &busy).evidence, Evidence::NotHeld);
-        let timed_out = |_, _| Planted { end: Ended::TimedOut, ..Planted::default() };
+        let timed_out = |_, _| Planted { end: PlantedEnd::TimedOut, ..Planted::default() };
         let busy = Summary { busiest_worker: 0.99, ..run("-r 500 -d 4s a:1", timed_out) };
         let step = "error_rate<1%".parse::<Slo>().unwrap().judge(500.0, &busy);
         assert_eq!(step.evidence, Evidence::Limited { held: false });
@@ -310,7 +311,7 @@ mod tests {
                 ..Planted::default()
             })
         });
-        assert_eq!(end, End::Limited { held: Some(400.0), at: 800.0 });
+        assert_eq!(end, SearchEnd::Limited { held: Some(400.0), at: 800.0 });
         assert_eq!(steps.len(), 5, "100, 200, 400, and 800 twice");
     }
 

@@ -47,7 +47,7 @@ pub(super) fn sentence(summary: &Summary) -> String {
     )
 }
 
-/// What came of a run that the user or a threshold cut short: what was not sent or not waited for is nobody's failure.
+/// What came of a run that the user or a threshold cut short: what was not sent or not waited for is not a failure.
 fn interrupted(summary: &Summary) -> String {
     let counts = &summary.records.counts;
     let ended = counts.sent() - counts.unanswered;

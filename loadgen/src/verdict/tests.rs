@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     outcome::{Cause, Failure},
-    planted::{End, MICRO, MILLI, Planted, SECOND, run},
+    planted::{MICRO, MILLI, Planted, PlantedEnd, SECOND, run},
     recorder::{Counts, Reached, Span},
 };
 
@@ -75,7 +75,7 @@ fn a_target_that_stands_still_until_the_end_is_the_limit_whatever_waited_for_it(
 }
 
 #[test]
-fn a_server_that_tells_that_it_has_no_cpu_left_is_the_limit_and_not_the_way_to_it() {
+fn a_server_that_reports_that_it_has_no_cpu_left_is_the_limit_and_not_the_way_to_it() {
     use contract::timing::WorkerLoad;
     let overloaded = |load: Option<WorkerLoad>| {
         run("-r 1000 -d 3s a:1", move |_, at| Planted {
@@ -117,7 +117,7 @@ fn a_server_that_tells_that_it_has_no_cpu_left_is_the_limit_and_not_the_way_to_i
 fn an_interrupted_run_blames_nobody_for_what_was_not_sent() {
     let run = || {
         run("-r 100 -d 2s a:1", |n, _| Planted {
-            end: if n < 150 { End::Status(200) } else { End::NotSent },
+            end: if n < 150 { PlantedEnd::Status(200) } else { PlantedEnd::NotSent },
             ..Planted::default()
         })
     };
@@ -129,7 +129,7 @@ fn an_interrupted_run_blames_nobody_for_what_was_not_sent() {
         "{outcome}"
     );
     assert!(limit.contains("of 100 requests/s"), "not more than was asked for: {limit}");
-    assert_eq!((interrupted.failed(), interrupted.outcome()), (0, Outcome::Succeeded));
+    assert_eq!((interrupted.failed(), interrupted.outcome()), (0, RunOutcome::Succeeded));
     assert!((interrupted.success_ratio() - 1.0).abs() < 1e-9);
     let [outcome, _] = run().verdict();
     assert!(outcome.starts_with("succeeded: 150 of 200 requests"), "{outcome}");
@@ -137,7 +137,7 @@ fn an_interrupted_run_blames_nobody_for_what_was_not_sent() {
 }
 
 #[test]
-fn what_cut_a_run_short_is_told() {
+fn what_cut_a_run_short_is_reported() {
     let summary = run("-r 100 -d 2s a:1", |_, _| Planted::default());
     let aborted_by = Some("p(99)<1ms was crossed".to_owned());
     let aborted = Summary { interrupted: true, aborted_by, ..summary };
@@ -191,7 +191,7 @@ fn the_part_that_grows_is_the_limit() {
         let summary = run("-r 1000 -d 3s a:1", plant);
         assert_eq!(summary.limit(), limit, "{:?}", summary.verdict());
     }
-    // A second in which everything stalls is no queue that grows: it is worked off.
+    // A second in which everything stalls is not a growing queue: it is worked off.
     let stalled = run("-r 1000 -d 10s a:1", |_, at| {
         let is_stalled = (6 * SECOND..7 * SECOND).contains(&at);
         service(if is_stalled { 7 * SECOND - at + MILLI } else { MILLI })
@@ -216,7 +216,7 @@ fn an_overloaded_target_shows_what_it_serves() {
 #[test]
 fn requests_that_could_not_be_sent_name_the_options_that_bound_them() {
     let dropped = |n: u64, _: u64| match n % 4 {
-        0 => Planted { end: End::Dropped, ..Planted::default() },
+        0 => Planted { end: PlantedEnd::Dropped, ..Planted::default() },
         _ => Planted::default(),
     };
     let summary = run("-r 1000 -d 1s --max-in-flight 7 --on-overload drop a:1", dropped);
@@ -242,7 +242,7 @@ fn requests_that_could_not_be_sent_name_the_options_that_bound_them() {
         assert!(limit == Limit::Connections || !sentence.contains("--"), "{sentence}");
     }
     let not_sent = |n: u64, _: u64| match n % 4 {
-        0 => Planted { end: End::NotSent, ..Planted::default() },
+        0 => Planted { end: PlantedEnd::NotSent, ..Planted::default() },
         _ => Planted::default(),
     };
     let summary = run("-r 1000 -d 1s -c 2 -m 5 a:1", not_sent);
@@ -253,8 +253,10 @@ fn requests_that_could_not_be_sent_name_the_options_that_bound_them() {
 #[test]
 fn a_run_has_failed_if_none_or_fewer_than_half_succeeded_and_says_why_it_did() {
     let refused = Failure::new(Cause::Refused, "Connection refused");
-    let summary =
-        run("-r 100 -d 1s a:1", |_, _| Planted { end: End::Failed(refused.clone()), ..service(MICRO) });
+    let summary = run("-r 100 -d 1s a:1", |_, _| Planted {
+        end: PlantedEnd::Failed(refused.clone()),
+        ..service(MICRO)
+    });
     let [outcome, limit] = summary.verdict();
     assert_eq!(outcome, "failed: no request succeeded: connection refused by 127.0.0.1:1 and [::1]:1");
     assert_eq!(limit, "nothing can be said of what the target can do");
@@ -263,44 +265,46 @@ fn a_run_has_failed_if_none_or_fewer_than_half_succeeded_and_says_why_it_did() {
     assert_eq!(summary.validity(), None);
     let unavailable = |share: u64| {
         move |n: u64, _: u64| match n % 100 < share {
-            true => Planted { end: End::Status(503), ..service(MICRO) },
+            true => Planted { end: PlantedEnd::Status(503), ..service(MICRO) },
             false => Planted::default(),
         }
     };
     for (share, outcome, said) in [
-        (0, Outcome::Succeeded, "succeeded: all 1,000 requests"),
+        (0, RunOutcome::Succeeded, "succeeded: all 1,000 requests"),
         (
             1,
-            Outcome::Succeeded,
+            RunOutcome::Succeeded,
             "succeeded: 990 of 1,000 requests (99%); the most common failure: status 503 (10 replies)",
         ),
-        (50, Outcome::Succeeded, "succeeded: 500 of"),
+        (50, RunOutcome::Succeeded, "succeeded: 500 of"),
         (
             51,
-            Outcome::Failed,
+            RunOutcome::Failed,
             "failed: 490 of 1,000 requests (49%); the most common failure: status 503 (510 replies)",
         ),
-        (100, Outcome::Failed, "failed: no request succeeded: status 503 (1,000 replies)"),
+        (100, RunOutcome::Failed, "failed: no request succeeded: status 503 (1,000 replies)"),
     ] {
         let summary = run("-r 1000 -d 1s a:1", unavailable(share));
         let [sentence, _] = summary.verdict();
         assert!(summary.outcome() == outcome && sentence.starts_with(said), "{sentence}");
     }
     let expected = run("-r 1000 -d 1s --expect-status 5xx a:1", unavailable(100));
-    assert_eq!(expected.outcome(), Outcome::Succeeded);
+    assert_eq!(expected.outcome(), RunOutcome::Succeeded);
 }
 
 #[test]
 fn fast_errors_and_drops_improve_no_percentile() {
-    let mixed = |end: End| {
+    let mixed = |end: PlantedEnd| {
         run("-r 1000 -d 2s a:1", move |n, _| match n % 10 {
             0..3 => Planted { end: end.clone(), ..service(MICRO) },
             _ => service(20 * MILLI + n * MICRO),
         })
     };
     let all_good = run("-r 1000 -d 2s a:1", |n, _| service(20 * MILLI + n * MICRO));
-    let refused = End::Failed(Failure::new(Cause::Refused, "Connection refused"));
-    for end in [End::Status(503), End::Status(404), refused, End::Dropped, End::TimedOut] {
+    let refused = PlantedEnd::Failed(Failure::new(Cause::Refused, "Connection refused"));
+    for end in
+        [PlantedEnd::Status(503), PlantedEnd::Status(404), refused, PlantedEnd::Dropped, PlantedEnd::TimedOut]
+    {
         let summary = mixed(end.clone());
         assert!(band(&summary, 0.5).1 >= band(&all_good, 0.5).1, "{end:?}");
         for quantile in [0.75, 0.99] {
@@ -312,7 +316,7 @@ fn fast_errors_and_drops_improve_no_percentile() {
         }
     }
     let timed_out = run("-r 1000 -d 2s a:1", |n, _| match n % 10 {
-        0 => Planted { end: End::TimedOut, ..service(10 * SECOND) },
+        0 => Planted { end: PlantedEnd::TimedOut, ..service(10 * SECOND) },
         _ => service(MILLI),
     });
     let p99 = timed_out.percentile(0.99).unwrap().time;
@@ -367,7 +371,7 @@ fn the_band_is_as_wide_as_loadgens_own_delay_and_where_it_was() {
 fn thresholds_are_judged_by_the_band() {
     let summary = run("-r 1000 -d 2s a:1", |n, _| Planted {
         lag: 2 * MILLI,
-        end: End::Status(if n % 50 == 0 { 503 } else { 200 }),
+        end: PlantedEnd::Status(if n % 50 == 0 { 503 } else { 200 }),
         ..service(10 * MILLI)
     });
     for (threshold, judgement, found) in [
@@ -417,9 +421,9 @@ fn a_stalled_second_shows_in_its_interval_in_all_of_its_arrivals_and_as_a_stall(
 }
 
 #[test]
-fn an_outage_is_told_by_the_arrivals_that_did_not_succeed() {
+fn an_outage_is_found_by_the_arrivals_that_did_not_succeed() {
     let summary = run("-r 1000 -d 10s a:1", |_, at| match (4 * SECOND..6 * SECOND).contains(&at) {
-        true => Planted { end: End::Status(502), ..Planted::default() },
+        true => Planted { end: PlantedEnd::Status(502), ..Planted::default() },
         false => Planted::default(),
     });
     let Span { start, length } = summary.longest_outage().unwrap();
@@ -428,7 +432,7 @@ fn an_outage_is_told_by_the_arrivals_that_did_not_succeed() {
 }
 
 #[test]
-fn one_straggler_is_told_by_itself_and_takes_nothing_from_the_rate() {
+fn one_straggler_is_reported_by_itself_and_takes_nothing_from_the_rate() {
     let summary = run("-r 1000 -d 2s a:1", |n, _| service(if n == 1999 { 8 * SECOND } else { MILLI }));
     assert!((summary.achieved_rate() - 1000.0).abs() < 1.0, "{}", summary.achieved_rate());
     let warnings = summary.warnings();
@@ -457,8 +461,8 @@ fn stragglers_are_those_that_came_unusually_late_and_not_all_that_came_at_the_en
 #[test]
 fn a_rate_that_was_not_held_names_what_explains_it_and_lies_within_the_run() {
     let said = |line: &str, plant: &dyn Fn(u64, u64) -> Planted| run(line, plant).verdict()[1].clone();
-    let timed_out = || Planted { end: End::TimedOut, ..service(300 * MILLI) };
-    // One of five fails all the time; what is outstanding when requests are no longer due is no stall.
+    let timed_out = || Planted { end: PlantedEnd::TimedOut, ..service(300 * MILLI) };
+    // One of five fails all the time; what is outstanding when requests are no longer due is not a stall.
     let failing = said("-r 200 -d 2s --timeout 300ms a:1", &|n, _| match n % 5 {
         0 => timed_out(),
         _ => service(MILLI),
@@ -518,16 +522,16 @@ fn one_request_says_nothing_of_a_rate() {
         let [_, limit] = summary.verdict();
         assert!(limit.contains(said), "{limit}");
     }
-    // A run ends with its last reply, which is no reason for a rate above the one that was asked for.
+    // A run ends with its last reply, which is not a reason for a rate above the one that was asked for.
     let mut short = run("-r 50 -n 2 a:1", |_, _| Planted { service: MILLI, ..Planted::default() });
     short.elapsed = Duration::from_millis(21);
     assert!((short.achieved_rate() - 50.0).abs() < 0.01, "{}", short.achieved_rate());
 }
 
 #[test]
-fn what_an_interrupt_left_unanswered_is_no_rate_that_was_not_held() {
+fn what_an_interrupt_left_unanswered_does_not_mean_that_the_rate_was_not_held() {
     let mut summary = run("-r 50 -n 100 a:1", |n, _| Planted {
-        end: if n < 90 { End::Status(200) } else { End::NotSent },
+        end: if n < 90 { PlantedEnd::Status(200) } else { PlantedEnd::NotSent },
         service: MILLI,
         ..Planted::default()
     });
@@ -540,7 +544,7 @@ fn what_an_interrupt_left_unanswered_is_no_rate_that_was_not_held() {
 
 #[test]
 fn a_sentence_on_widths_names_those_of_its_percentiles_alone() {
-    // Of 400 requests, the slowest are late by far: p99 and above have too few to tell.
+    // Of 400 requests, the slowest are late by far: there are too few for p99 and above.
     let summary = run("-r 200 -d 2s a:1", |n, _| Planted {
         service: 50 * MILLI,
         lag: if n >= 397 { 900 * MILLI } else { 0 },
@@ -553,7 +557,7 @@ fn a_sentence_on_widths_names_those_of_its_percentiles_alone() {
 }
 
 #[test]
-fn a_closed_loop_without_a_cpu_is_no_measure_of_the_target() {
+fn a_closed_loop_without_a_cpu_does_not_measure_the_target() {
     let mut summary = run("-r 1000 -d 2s a:1", |_, _| Planted { service: MILLI, ..Planted::default() });
     summary.run.rate_per_second = None;
     let limit = |summary: &Summary| summary.verdict()[1].clone();
@@ -563,7 +567,7 @@ fn a_closed_loop_without_a_cpu_is_no_measure_of_the_target() {
 }
 
 #[test]
-fn a_stall_is_told_unless_loadgen_itself_was_stopped() {
+fn a_stall_is_reported_unless_loadgen_itself_was_stopped() {
     let mut summary = run("-r 100 -d 4s a:1", |_, at| Planted {
         service: if (SECOND..2 * SECOND).contains(&at) { 2 * SECOND + MILLI - at } else { MILLI },
         ..Planted::default()

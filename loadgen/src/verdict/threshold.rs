@@ -22,7 +22,7 @@ use grpc::Code;
 use super::{Time, band};
 use crate::{
     clock::{Nanos, nanos},
-    comparison::Comparison,
+    comparison::Comparator,
     numbers::{count, decimal, time},
     outcome::ExpectedStatus,
     recorder::Snapshot,
@@ -34,21 +34,21 @@ const ACCEPTED: &str = "response.p(99), service., wait. or lag. with p(50), erro
                         count(UNAVAILABLE), \
                         then <, <=, > or >=, then a value, like 'p(99)<200ms', 'error_rate<1%' or 'rate>=1000'";
 
-/// Fewer requests that have ended are no reason to end a run.
+/// Fewer requests that have ended are not a reason to end a run.
 const MIN_ENDED: u64 = 20;
 
 /// A bound on one figure of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Threshold {
     text: String,
-    figure: Figure,
-    comparison: Comparison,
+    figure: BoundFigure,
+    comparison: Comparator,
     /// In nanoseconds, as a share, per second or as a count.
     value: f64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Figure {
+enum BoundFigure {
     Response(f64),
     Service(f64),
     Wait(f64),
@@ -112,26 +112,28 @@ impl fmt::Display for Threshold {
 }
 
 fn parse(text: &str) -> Option<Threshold> {
-    let (figure, comparison, value) = Comparison::split(text)?;
+    let (figure, comparison, value) = Comparator::split(text)?;
     let figure = parse_figure(figure)?;
     let value = match &figure {
-        Figure::Response(_) | Figure::Service(_) | Figure::Wait(_) | Figure::Lag(_) => {
+        BoundFigure::Response(_) | BoundFigure::Service(_) | BoundFigure::Wait(_) | BoundFigure::Lag(_) => {
             nanos(quantity::duration_or_seconds(value, LONGEST_TIME)?) as f64
         }
-        Figure::ErrorRate => match value.strip_suffix('%') {
+        BoundFigure::ErrorRate => match value.strip_suffix('%') {
             Some(percent) => quantity::decimal_within(percent.trim_end(), &(0.0..=100.0))? / 100.0,
             None => quantity::decimal_within(value, &(0.0..=1.0))?,
         },
-        Figure::Rate => {
+        BoundFigure::Rate => {
             quantity::decimal_within(value.strip_suffix("/s").unwrap_or(value).trim_end(), &(0.0..=1e12))?
         }
-        Figure::Unanswered | Figure::Count(_) | Figure::Calls(_) => {
+        BoundFigure::Unanswered | BoundFigure::Count(_) | BoundFigure::Calls(_) => {
             quantity::count(value).filter(|count| *count <= 1 << 53)? as f64
         }
     };
     let mut text = text.trim().to_owned();
-    let is_time =
-        matches!(figure, Figure::Response(_) | Figure::Service(_) | Figure::Wait(_) | Figure::Lag(_));
+    let is_time = matches!(
+        figure,
+        BoundFigure::Response(_) | BoundFigure::Service(_) | BoundFigure::Wait(_) | BoundFigure::Lag(_)
+    );
     if is_time && text.ends_with(|c: char| c.is_ascii_digit()) {
         // Others take a number for milliseconds.
         text.push('s');
@@ -139,28 +141,28 @@ fn parse(text: &str) -> Option<Threshold> {
     Some(Threshold { text, figure, comparison, value })
 }
 
-fn parse_figure(text: &str) -> Option<Figure> {
+fn parse_figure(text: &str) -> Option<BoundFigure> {
     let within = |text: &str, name: &str| -> Option<String> {
         Some(text.strip_prefix(name)?.trim_start().strip_prefix('(')?.strip_suffix(')')?.trim().to_owned())
     };
     match text {
-        "error_rate" => return Some(Figure::ErrorRate),
-        "rate" => return Some(Figure::Rate),
-        "unanswered" => return Some(Figure::Unanswered),
+        "error_rate" => return Some(BoundFigure::ErrorRate),
+        "rate" => return Some(BoundFigure::Rate),
+        "unanswered" => return Some(BoundFigure::Unanswered),
         _ => {}
     }
     if let Some(status) = within(text, "count") {
-        let code = Code::from_name(&status).map(Figure::Calls);
-        return code.or_else(|| ExpectedStatus::of_replies(&status).map(Figure::Count));
+        let code = Code::from_name(&status).map(BoundFigure::Calls);
+        return code.or_else(|| ExpectedStatus::of_replies(&status).map(BoundFigure::Count));
     }
     let (of, percentile) =
         text.split_once('.').filter(|(of, _)| !of.contains('(')).unwrap_or(("response", text));
     let percentile = quantity::decimal_within(&within(percentile, "p")?, &(0.0..=100.0))?;
     match of {
-        "response" => Some(Figure::Response(percentile)),
-        "service" => Some(Figure::Service(percentile)),
-        "wait" => Some(Figure::Wait(percentile)),
-        "lag" => Some(Figure::Lag(percentile)),
+        "response" => Some(BoundFigure::Response(percentile)),
+        "service" => Some(BoundFigure::Service(percentile)),
+        "wait" => Some(BoundFigure::Wait(percentile)),
+        "lag" => Some(BoundFigure::Lag(percentile)),
         _ => None,
     }
 }
@@ -171,29 +173,29 @@ impl Threshold {
     pub fn judge(&self, summary: &Summary) -> Judged {
         let (records, counts) = (&summary.records, &summary.records.counts);
         match &self.figure {
-            Figure::Response(percentile) => self.judge_response(summary, percentile / 100.0),
-            Figure::Service(percentile) => self.judge_times(&records.times.service, percentile / 100.0),
-            Figure::Wait(percentile) => self.judge_times(&records.times.wait, percentile / 100.0),
-            Figure::Lag(percentile) => self.judge_times(&records.times.lag, percentile / 100.0),
-            Figure::ErrorRate if counts.offered == 0 => {
+            BoundFigure::Response(percentile) => self.judge_response(summary, percentile / 100.0),
+            BoundFigure::Service(percentile) => self.judge_times(&records.times.service, percentile / 100.0),
+            BoundFigure::Wait(percentile) => self.judge_times(&records.times.wait, percentile / 100.0),
+            BoundFigure::Lag(percentile) => self.judge_times(&records.times.lag, percentile / 100.0),
+            BoundFigure::ErrorRate if counts.offered == 0 => {
                 self.judged(Judgement::NotJudged, "no requests".to_owned())
             }
-            Figure::ErrorRate => {
+            BoundFigure::ErrorRate => {
                 let share = counts.unsuccessful() as f64 / counts.offered as f64;
                 self.judge_exact(share, format!("{:.3}%", share * 100.0))
             }
-            Figure::Rate => {
+            BoundFigure::Rate => {
                 self.judge_exact(summary.achieved_rate(), format!("{}/s", decimal(summary.achieved_rate())))
             }
-            Figure::Unanswered => {
+            BoundFigure::Unanswered => {
                 let unanswered = counts.unanswered + counts.timed_out + counts.not_sent;
                 self.judge_exact(unanswered as f64, count(unanswered))
             }
-            Figure::Calls(code) => {
+            BoundFigure::Calls(code) => {
                 let calls = records.calls.as_deref().map_or(0, |calls| calls.ended_with(*code));
                 self.judge_exact(calls as f64, count(calls))
             }
-            Figure::Count(statuses) => {
+            BoundFigure::Count(statuses) => {
                 let of = records.statuses().filter(|(status, _)| statuses.contains(*status));
                 let replies = of.map(|(_, replies)| replies).sum::<u64>();
                 self.judge_exact(replies as f64, count(replies))
@@ -201,29 +203,35 @@ impl Threshold {
         }
     }
 
-    /// Whether it can be told while a run goes on that it is crossed.
+    /// Whether it can be known while a run goes on that it is crossed.
     #[must_use]
     pub fn can_abort(&self) -> bool {
         let is_upper = self.comparison.is_upper();
-        is_upper && matches!(self.figure, Figure::Response(_) | Figure::ErrorRate | Figure::Unanswered)
+        is_upper
+            && matches!(
+                self.figure,
+                BoundFigure::Response(_) | BoundFigure::ErrorRate | BoundFigure::Unanswered
+            )
     }
 
     /// Whether it bounds from above something that grows with the load.
     pub(super) fn is_upper_bound(&self) -> bool {
-        let is_upper = matches!(self.comparison, Comparison::Below | Comparison::AtMost);
-        is_upper && !matches!(self.figure, Figure::Rate)
+        let is_upper = matches!(self.comparison, Comparator::Below | Comparator::AtMost);
+        is_upper && !matches!(self.figure, BoundFigure::Rate)
     }
 
     /// With fewer requests than this it is not judged; infinite if it never is.
     pub(super) fn min_requests(&self) -> f64 {
         match self.figure {
-            Figure::Response(percentile)
-            | Figure::Service(percentile)
-            | Figure::Wait(percentile)
-            | Figure::Lag(percentile) => band::min_requests(percentile / 100.0),
-            Figure::ErrorRate | Figure::Rate | Figure::Unanswered | Figure::Count(_) | Figure::Calls(_) => {
-                1.0
-            }
+            BoundFigure::Response(percentile)
+            | BoundFigure::Service(percentile)
+            | BoundFigure::Wait(percentile)
+            | BoundFigure::Lag(percentile) => band::min_requests(percentile / 100.0),
+            BoundFigure::ErrorRate
+            | BoundFigure::Rate
+            | BoundFigure::Unanswered
+            | BoundFigure::Count(_)
+            | BoundFigure::Calls(_) => 1.0,
         }
     }
 
@@ -234,12 +242,12 @@ impl Threshold {
         let ended = counts.offered.saturating_sub(counts.outstanding());
         match &self.figure {
             _ if ended < MIN_ENDED => false,
-            Figure::ErrorRate => {
+            BoundFigure::ErrorRate => {
                 let share = ended.saturating_sub(counts.succeeded) as f64 / ended as f64;
                 !self.comparison.holds(share, self.value)
             }
-            Figure::Unanswered => !self.comparison.holds(counts.timed_out as f64, self.value),
-            Figure::Response(percentile) => {
+            BoundFigure::Unanswered => !self.comparison.holds(counts.timed_out as f64, self.value),
+            BoundFigure::Response(percentile) => {
                 let times = [&snapshot.response, &snapshot.undelayed];
                 let failed = ended.saturating_sub(counts.succeeded);
                 let found = times.map(|times| band::at_rank(times, failed, percentile / 100.0));
@@ -306,7 +314,7 @@ impl Threshold {
     fn judged(&self, judgement: Judgement, found: String) -> Judged {
         let is_time = matches!(
             self.figure,
-            Figure::Response(_) | Figure::Service(_) | Figure::Wait(_) | Figure::Lag(_)
+            BoundFigure::Response(_) | BoundFigure::Service(_) | BoundFigure::Wait(_) | BoundFigure::Lag(_)
         );
         Judged { threshold: self.text.clone(), found, judgement, is_time }
     }
@@ -319,19 +327,19 @@ mod tests {
     #[test]
     fn thresholds_are_read_as_people_write_them() {
         for (text, figure, comparison, value) in [
-            ("p(99)<200ms", Figure::Response(99.0), Comparison::Below, 2e8),
-            (" response.p( 99.9 ) <= 1.5s ", Figure::Response(99.9), Comparison::AtMost, 1.5e9),
-            ("service.p(50)<0.25s", Figure::Service(50.0), Comparison::Below, 2.5e8),
-            ("wait.p(0)>1us", Figure::Wait(0.0), Comparison::Above, 1e3),
-            ("lag.p(100)>=1ms", Figure::Lag(100.0), Comparison::AtLeast, 1e6),
-            ("error_rate<1%", Figure::ErrorRate, Comparison::Below, 0.01),
-            ("error_rate <= 0.5", Figure::ErrorRate, Comparison::AtMost, 0.5),
-            ("rate>=1000/s", Figure::Rate, Comparison::AtLeast, 1000.0),
-            ("unanswered<1", Figure::Unanswered, Comparison::Below, 1.0),
+            ("p(99)<200ms", BoundFigure::Response(99.0), Comparator::Below, 2e8),
+            (" response.p( 99.9 ) <= 1.5s ", BoundFigure::Response(99.9), Comparator::AtMost, 1.5e9),
+            ("service.p(50)<0.25s", BoundFigure::Service(50.0), Comparator::Below, 2.5e8),
+            ("wait.p(0)>1us", BoundFigure::Wait(0.0), Comparator::Above, 1e3),
+            ("lag.p(100)>=1ms", BoundFigure::Lag(100.0), Comparator::AtLeast, 1e6),
+            ("error_rate<1%", BoundFigure::ErrorRate, Comparator::Below, 0.01),
+            ("error_rate <= 0.5", BoundFigure::ErrorRate, Comparator::AtMost, 0.5),
+            ("rate>=1000/s", BoundFigure::Rate, Comparator::AtLeast, 1000.0),
+            ("unanswered<1", BoundFigure::Unanswered, Comparator::Below, 1.0),
             (
                 "count(5xx)<=3",
-                Figure::Count(ExpectedStatus::none().with("5xx").unwrap()),
-                Comparison::AtMost,
+                BoundFigure::Count(ExpectedStatus::none().with("5xx").unwrap()),
+                Comparator::AtMost,
                 3.0,
             ),
         ] {

@@ -2,7 +2,7 @@
 
 use contract::ledger::KeptFields;
 
-use super::Kind;
+use super::HeadChangeKind;
 
 /// How many names of fields a changed order is shown with.
 const SHOWN: usize = 8;
@@ -10,7 +10,7 @@ const SHOWN: usize = 8;
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Difference {
-    pub(super) kind: Kind,
+    pub(super) kind: HeadChangeKind,
     /// Whether it is in the trailers.
     pub(super) trailer: bool,
     /// The name of the field, as it was sent or else as it arrived; empty where it is about no field.
@@ -20,7 +20,7 @@ pub(super) struct Difference {
 }
 
 impl Difference {
-    pub(super) fn new(kind: Kind, name: &str, sent: &str, arrived: &str) -> Self {
+    pub(super) fn new(kind: HeadChangeKind, name: &str, sent: &str, arrived: &str) -> Self {
         let [name, sent, arrived] = [name, sent, arrived].map(str::to_owned);
         Self { kind, trailer: false, name, sent, arrived }
     }
@@ -28,20 +28,20 @@ impl Difference {
 
 /// Between what a message was sent over and what it arrived over.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Way {
+pub(super) struct HttpVersions {
     pub(super) sent_over_http2: bool,
     pub(super) arrived_over_http2: bool,
     pub(super) is_reply: bool,
 }
 
 /// Fields of one name, in order.
-struct Group<'f> {
+struct FieldGroup<'f> {
     /// The name in lower case; that of the authority is `host`.
     key: String,
     fields: Vec<&'f (String, String)>,
 }
 
-impl<'f> Group<'f> {
+impl<'f> FieldGroup<'f> {
     fn name(&self) -> &'f str {
         self.fields.first().map_or("", |(name, _)| name)
     }
@@ -59,17 +59,17 @@ impl<'f> Group<'f> {
 pub(super) fn of_trailers(
     sent: Option<&KeptFields>,
     arrived: Option<&KeptFields>,
-    way: Way,
+    way: HttpVersions,
 ) -> impl Iterator<Item = Difference> {
     let found = sent.zip(arrived).map(|(sent, arrived)| of_fields(sent, arrived, way));
     found.into_iter().flatten().map(|difference| Difference { trailer: true, ..difference })
 }
 
 /// In what the fields of one head differ.
-pub(super) fn of_fields(sent: &KeptFields, arrived: &KeptFields, way: Way) -> Vec<Difference> {
+pub(super) fn of_fields(sent: &KeptFields, arrived: &KeptFields, way: HttpVersions) -> Vec<Difference> {
     let (sent, arrived) = (groups(sent, way), groups(arrived, way));
     let mut found = Vec::new();
-    let (mut added, mut dropped): (Vec<&Group<'_>>, Vec<&Group<'_>>) = (Vec::new(), Vec::new());
+    let (mut added, mut dropped): (Vec<&FieldGroup<'_>>, Vec<&FieldGroup<'_>>) = (Vec::new(), Vec::new());
     for own in &sent {
         match arrived.iter().find(|group| group.key == own.key) {
             Some(theirs) => found.extend(of_group(own, theirs, way)),
@@ -81,23 +81,27 @@ pub(super) fn of_fields(sent: &KeptFields, arrived: &KeptFields, way: Way) -> Ve
     dropped.retain(|own| {
         let renamed = added.iter().position(|theirs| theirs.values() == own.values() && own.has_content());
         let Some(theirs) = renamed.map(|at| added.remove(at)) else { return true };
-        found.push(Difference::new(Kind::Renamed, own.name(), own.name(), theirs.name()));
+        found.push(Difference::new(HeadChangeKind::Renamed, own.name(), own.name(), theirs.name()));
         false
     });
-    found.extend(dropped.iter().map(|own| Difference::new(Kind::Dropped, own.name(), &own.shown(), "")));
-    found.extend(added.iter().map(|theirs| Difference::new(Kind::Added, theirs.name(), "", &theirs.shown())));
+    found.extend(
+        dropped.iter().map(|own| Difference::new(HeadChangeKind::Dropped, own.name(), &own.shown(), "")),
+    );
+    found.extend(
+        added.iter().map(|theirs| Difference::new(HeadChangeKind::Added, theirs.name(), "", &theirs.shown())),
+    );
     found.extend(order(&sent, &arrived, way));
     found
 }
 
-impl Group<'_> {
+impl FieldGroup<'_> {
     fn has_content(&self) -> bool {
         self.fields.iter().any(|(_, value)| !value.is_empty())
     }
 }
 
-fn groups(fields: &KeptFields, way: Way) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
+fn groups(fields: &KeptFields, way: HttpVersions) -> Vec<FieldGroup<'_>> {
+    let mut groups: Vec<FieldGroup<'_>> = Vec::new();
     for field in &fields.list {
         let key = match field.0.to_ascii_lowercase() {
             name if name == ":authority" => "host".to_owned(),
@@ -111,35 +115,35 @@ fn groups(fields: &KeptFields, way: Way) -> Vec<Group<'_>> {
         }
         match groups.iter_mut().find(|group| group.key == key) {
             Some(group) => group.fields.push(field),
-            None => groups.push(Group { key, fields: vec![field] }),
+            None => groups.push(FieldGroup { key, fields: vec![field] }),
         }
     }
     groups
 }
 
-fn of_group(sent: &Group<'_>, arrived: &Group<'_>, way: Way) -> Option<Difference> {
+fn of_group(sent: &FieldGroup<'_>, arrived: &FieldGroup<'_>, way: HttpVersions) -> Option<Difference> {
     let (own, theirs) = (sent.values(), arrived.values());
     let kind = if own == theirs {
         if !is_recased(sent, arrived, way) {
             return None;
         }
-        return Some(Difference::new(Kind::Recased, sent.name(), sent.name(), arrived.name()));
+        return Some(Difference::new(HeadChangeKind::Recased, sent.name(), sent.name(), arrived.name()));
     } else if own.len() != theirs.len() && parts(&sent.key, &own) == parts(&sent.key, &theirs) {
-        if theirs.len() < own.len() { Kind::Merged } else { Kind::Split }
+        if theirs.len() < own.len() { HeadChangeKind::Merged } else { HeadChangeKind::Split }
     } else if own.len() < theirs.len() && is_within(&own, &theirs) {
-        Kind::Added
+        HeadChangeKind::Added
     } else if own.len() > theirs.len() && is_within(&theirs, &own) {
-        Kind::Dropped
+        HeadChangeKind::Dropped
     } else if is_permutation(&own, &theirs) {
-        Kind::Reordered
+        HeadChangeKind::Reordered
     } else {
-        Kind::Value
+        HeadChangeKind::Value
     };
     Some(Difference::new(kind, sent.name(), &sent.shown(), &arrived.shown()))
 }
 
 /// Whether names differ in case, where they could have kept it: over HTTP/2 there is no upper case (RFC 9113 section 8.2.1).
-fn is_recased(sent: &Group<'_>, arrived: &Group<'_>, way: Way) -> bool {
+fn is_recased(sent: &FieldGroup<'_>, arrived: &FieldGroup<'_>, way: HttpVersions) -> bool {
     let is_plain = |name: &str| !name.starts_with(':');
     let mut pairs = sent.fields.iter().zip(&arrived.fields);
     !way.arrived_over_http2
@@ -168,10 +172,10 @@ fn is_permutation(one: &[&str], other: &[&str]) -> bool {
 }
 
 /// Whether what is in both comes in another order.
-fn order(sent: &[Group<'_>], arrived: &[Group<'_>], way: Way) -> Option<Difference> {
+fn order(sent: &[FieldGroup<'_>], arrived: &[FieldGroup<'_>], way: HttpVersions) -> Option<Difference> {
     // Over HTTP/2 the authority stands before all fields.
     let is_other_version = way.sent_over_http2 != way.arrived_over_http2;
-    let common = |groups: &[Group<'_>], others: &[Group<'_>]| -> Vec<String> {
+    let common = |groups: &[FieldGroup<'_>], others: &[FieldGroup<'_>]| -> Vec<String> {
         let known = groups.iter().filter(|group| others.iter().any(|other| other.key == group.key));
         known
             .filter(|group| !(is_other_version && group.key == "host"))
@@ -185,14 +189,15 @@ fn order(sent: &[Group<'_>], arrived: &[Group<'_>], way: Way) -> Option<Differen
         let more = if names.len() > SHOWN { ", ..." } else { "" };
         names[..names.len().min(SHOWN)].join(", ") + more
     };
-    Some(Difference::new(Kind::Reordered, "", &shown(&own), &shown(&theirs)))
+    Some(Difference::new(HeadChangeKind::Reordered, "", &shown(&own), &shown(&theirs)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HTTP1: Way = Way { sent_over_http2: false, arrived_over_http2: false, is_reply: false };
+    const HTTP1: HttpVersions =
+        HttpVersions { sent_over_http2: false, arrived_over_http2: false, is_reply: false };
 
     fn fields(text: &str) -> KeptFields {
         let mut fields = KeptFields::default();
@@ -203,12 +208,12 @@ mod tests {
         fields
     }
 
-    fn found(sent: &str, arrived: &str, way: Way) -> Vec<(Kind, String)> {
+    fn found(sent: &str, arrived: &str, way: HttpVersions) -> Vec<(HeadChangeKind, String)> {
         let found = of_fields(&fields(sent), &fields(arrived), way);
         found.into_iter().map(|difference| (difference.kind, difference.name)).collect()
     }
 
-    fn assert_one(sent: &str, arrived: &str, kind: Kind, name: &str) {
+    fn assert_one(sent: &str, arrived: &str, kind: HeadChangeKind, name: &str) {
         assert_eq!(found(sent, arrived, HTTP1), [(kind, name.to_owned())], "{sent} -> {arrived}");
     }
 
@@ -217,41 +222,45 @@ mod tests {
         let sent = "Host: a\nX-One: 1\nX-List: a\nX-List: b\nAccept: */*";
         assert_eq!(found(sent, sent, HTTP1), []);
         for (arrived, kind, name) in [
-            ("Host: a\nX-One: 1\nX-List: a\nX-List: b\nAccept: */*\nVia: p", Kind::Added, "Via"),
-            ("Host: a\nX-List: a\nX-List: b\nAccept: */*", Kind::Dropped, "X-One"),
-            ("Host: a\nX-One: 1\nX-List: a\nX-List: b\nX-List: c\nAccept: */*", Kind::Added, "X-List"),
-            ("Host: a\nX-One: 1\nX-List: b\nAccept: */*", Kind::Dropped, "X-List"),
-            ("Host: a\nX-Uno: 1\nX-List: a\nX-List: b\nAccept: */*", Kind::Renamed, "X-One"),
-            ("Host: a\nx-one: 1\nX-List: a\nX-List: b\nAccept: */*", Kind::Recased, "X-One"),
-            ("Host: a\nX-One: 1\nX-List: a,b\nAccept: */*", Kind::Merged, "X-List"),
-            ("Host: a\nX-One: 1\nX-List: a, b\nAccept: */*", Kind::Merged, "X-List"),
-            ("Host: a\nX-One: 1\nX-List: b\nX-List: a\nAccept: */*", Kind::Reordered, "X-List"),
-            ("Host: a\nX-One: 2\nX-List: a\nX-List: b\nAccept: */*", Kind::Value, "X-One"),
-            ("Host: a\nX-List: a\nX-List: b\nX-One: 1\nAccept: */*", Kind::Reordered, ""),
+            ("Host: a\nX-One: 1\nX-List: a\nX-List: b\nAccept: */*\nVia: p", HeadChangeKind::Added, "Via"),
+            ("Host: a\nX-List: a\nX-List: b\nAccept: */*", HeadChangeKind::Dropped, "X-One"),
+            (
+                "Host: a\nX-One: 1\nX-List: a\nX-List: b\nX-List: c\nAccept: */*",
+                HeadChangeKind::Added,
+                "X-List",
+            ),
+            ("Host: a\nX-One: 1\nX-List: b\nAccept: */*", HeadChangeKind::Dropped, "X-List"),
+            ("Host: a\nX-Uno: 1\nX-List: a\nX-List: b\nAccept: */*", HeadChangeKind::Renamed, "X-One"),
+            ("Host: a\nx-one: 1\nX-List: a\nX-List: b\nAccept: */*", HeadChangeKind::Recased, "X-One"),
+            ("Host: a\nX-One: 1\nX-List: a,b\nAccept: */*", HeadChangeKind::Merged, "X-List"),
+            ("Host: a\nX-One: 1\nX-List: a, b\nAccept: */*", HeadChangeKind::Merged, "X-List"),
+            ("Host: a\nX-One: 1\nX-List: b\nX-List: a\nAccept: */*", HeadChangeKind::Reordered, "X-List"),
+            ("Host: a\nX-One: 2\nX-List: a\nX-List: b\nAccept: */*", HeadChangeKind::Value, "X-One"),
+            ("Host: a\nX-List: a\nX-List: b\nX-One: 1\nAccept: */*", HeadChangeKind::Reordered, ""),
         ] {
             assert_one(sent, arrived, kind, name);
         }
-        assert_one("a: x, y", "a: x\na: y", Kind::Split, "a");
-        assert_one("a: x, y", "a: x, z, y", Kind::Value, "a");
+        assert_one("a: x, y", "a: x\na: y", HeadChangeKind::Split, "a");
+        assert_one("a: x, y", "a: x, z, y", HeadChangeKind::Value, "a");
         // Nothing is the same as nothing.
-        let both = [(Kind::Dropped, "a".to_owned()), (Kind::Added, "b".to_owned())];
+        let both = [(HeadChangeKind::Dropped, "a".to_owned()), (HeadChangeKind::Added, "b".to_owned())];
         assert_eq!(found("a: ", "b: ", HTTP1), both);
     }
 
     #[test]
-    fn what_another_version_of_http_requires_is_no_change() {
-        let to_http2 = Way { arrived_over_http2: true, ..HTTP1 };
+    fn what_another_version_of_http_requires_is_not_a_change() {
+        let to_http2 = HttpVersions { arrived_over_http2: true, ..HTTP1 };
         let sent = "Accept: */*\nHost: a\nConnection: keep-alive\nTE: trailers";
         assert_eq!(found(sent, ":authority: a\naccept: */*\nte: trailers", to_http2), []);
-        let from_http2 = Way { sent_over_http2: true, ..HTTP1 };
+        let from_http2 = HttpVersions { sent_over_http2: true, ..HTTP1 };
         let arrived = "host: a\ntransfer-encoding: chunked\naccept: */*";
         assert_eq!(found("accept: */*\n:authority: a", arrived, from_http2), []);
         let recased = "host: a\nAccept: */*";
         assert_eq!(
             found("accept: */*\n:authority: a", recased, from_http2),
-            [(Kind::Recased, "accept".to_owned())]
+            [(HeadChangeKind::Recased, "accept".to_owned())]
         );
-        let reply = Way { is_reply: true, ..HTTP1 };
+        let reply = HttpVersions { is_reply: true, ..HTTP1 };
         assert_eq!(found("date: x", "connection: close\ndate: x", reply), []);
         assert_eq!(found("date: x", "connection: close\ndate: x", HTTP1).len(), 1);
     }

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use contract::ledger::{ReplyHead, RequestHead, Sample, Statement};
 use serde::{Deserialize, Serialize};
 
-use super::differences::{Difference, Way, of_fields, of_trailers};
+use super::differences::{Difference, HttpVersions, of_fields, of_trailers};
 
-/// How many changes are told of each direction.
+/// How many changes are shown of each direction.
 const MAX_CHANGES: usize = 64;
 
 /// What came of comparing heads.
@@ -24,9 +24,9 @@ pub struct Heads {
     /// Connections on either side.
     pub connections: ConnectionsSeen,
     /// What was changed in requests, the most frequent first.
-    pub in_requests: Vec<Change>,
+    pub in_requests: Vec<HeadChange>,
     /// What was changed in replies, the most frequent first.
-    pub in_replies: Vec<Change>,
+    pub in_replies: Vec<HeadChange>,
     /// How many further changes there were, of other fields.
     pub more: u64,
 }
@@ -44,9 +44,9 @@ pub struct ConnectionsSeen {
 /// One kind of change of one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Change {
+pub struct HeadChange {
     /// What was done.
-    pub kind: Kind,
+    pub kind: HeadChangeKind,
     /// To which field; empty where it is about no field.
     pub name: String,
     /// Whether it is in the trailers, and not in the head.
@@ -65,7 +65,7 @@ pub struct Change {
 /// What was done to a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum HeadChangeKind {
     /// A field was added.
     Added,
     /// A field was dropped.
@@ -116,13 +116,13 @@ pub(crate) fn compare(sent: &[HeadsSent], statements: &[Statement], opened: u64)
     let connections = statements.iter().map(|statement| statement.connections);
     let connections = ConnectionsSeen { opened, seen: connections.fold(0, u64::saturating_add) };
     let mut heads = Heads { connections, ..Heads::default() };
-    let (mut in_requests, mut in_replies) = (Found::default(), Found::default());
+    let (mut in_requests, mut in_replies) = (HeadChanges::default(), HeadChanges::default());
     for sent in sent {
         let Some(samples) = seen.get(&sent.number) else { continue };
         let is_kept_whole =
             |sample: &&&Sample| (sent.request.left_out(), sample.request.left_out()) == (0, 0);
         match samples.iter().map(|(_, sample)| sample).find(is_kept_whole) {
-            // One that was repeated is told by the first.
+            // One that was repeated is covered by the first.
             Some(sample) => {
                 heads.requests += 1;
                 in_requests.add(sent.number, of_request(sent, sample));
@@ -146,10 +146,10 @@ pub(crate) fn compare(sent: &[HeadsSent], statements: &[Statement], opened: u64)
     (heads.requests + heads.replies + heads.too_large > 0).then_some(heads)
 }
 
-fn way(sent: &HeadsSent, sample: &Sample, is_reply: bool) -> Way {
+fn way(sent: &HeadsSent, sample: &Sample, is_reply: bool) -> HttpVersions {
     let (near, far) = (sent.version == HTTP2, sample.version == HTTP2);
     let (sent_over_http2, arrived_over_http2) = if is_reply { (far, near) } else { (near, far) };
-    Way { sent_over_http2, arrived_over_http2, is_reply }
+    HttpVersions { sent_over_http2, arrived_over_http2, is_reply }
 }
 
 fn of_request(sent: &HeadsSent, sample: &Sample) -> Vec<Difference> {
@@ -158,9 +158,9 @@ fn of_request(sent: &HeadsSent, sample: &Sample) -> Vec<Difference> {
     let (own, theirs) = (&sent.request, &sample.request);
     let (near, far) = (over(&sent.version, sent.tls), over(&sample.version, sample.tls));
     let pairs = [
-        (Kind::Protocol, &near, &far),
-        (Kind::Method, &own.method, &theirs.method),
-        (Kind::Target, &own.target, &theirs.target),
+        (HeadChangeKind::Protocol, &near, &far),
+        (HeadChangeKind::Method, &own.method, &theirs.method),
+        (HeadChangeKind::Target, &own.target, &theirs.target),
     ];
     let pairs = pairs.into_iter().filter(|(_, own, theirs)| own != theirs);
     let mut found: Vec<_> = pairs.map(|(kind, own, theirs)| Difference::new(kind, "", own, theirs)).collect();
@@ -181,16 +181,16 @@ fn of_reply(sent: &HeadsSent, sample: &Sample, came: &ReplyHead) -> Option<Vec<D
     found.extend(of_trailers(given.trailers.as_ref(), came.trailers.as_ref(), way));
     if given.status != came.status {
         let (given, came) = (given.status.to_string(), came.status.to_string());
-        found.insert(0, Difference::new(Kind::Status, "", &given, &came));
+        found.insert(0, Difference::new(HeadChangeKind::Status, "", &given, &came));
     }
     Some(found)
 }
 
 /// Changes by what they are.
 #[derive(Default)]
-struct Found(BTreeMap<(Kind, bool, String), Change>);
+struct HeadChanges(BTreeMap<(HeadChangeKind, bool, String), HeadChange>);
 
-impl Found {
+impl HeadChanges {
     fn add(&mut self, number: u64, differences: Vec<Difference>) {
         let mut counted = BTreeSet::new();
         for Difference { kind, trailer, name, sent, arrived } in differences {
@@ -198,14 +198,14 @@ impl Found {
             if !counted.insert(key.clone()) {
                 continue;
             }
-            let first = Change { kind, name, trailer, count: 0, number, sent, arrived };
+            let first = HeadChange { kind, name, trailer, count: 0, number, sent, arrived };
             let change = self.0.entry(key).or_insert(first);
             change.count += 1;
         }
     }
 
-    /// Those that are told; the others are added to `more`.
-    fn told(self, more: &mut u64) -> Vec<Change> {
+    /// Those that are shown; the others are added to `more`.
+    fn told(self, more: &mut u64) -> Vec<HeadChange> {
         let mut changes: Vec<_> = self.0.into_values().collect();
         changes.sort_by_key(|change| std::cmp::Reverse(change.count));
         *more += changes.len().saturating_sub(MAX_CHANGES) as u64;
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_at_both_ends_is_no_change_and_what_is_known_at_one_is_not_compared() {
+    fn what_is_the_same_at_both_ends_is_not_a_change_and_what_is_known_at_one_is_not_compared() {
         let date = [("date", "x")];
         let same = [statement(1, vec![sample(1, &[("Host", "a")], &date)]), statement(2, Vec::new())];
         let heads = compare(&[sent(1, 1, &date), sent(2, 1, &date)], &same, 3).unwrap();
@@ -272,13 +272,13 @@ mod tests {
             .iter()
             .map(|change| (change.kind, &*change.name, change.count, change.number))
             .collect();
-        assert_eq!(told, [(Kind::Value, "Host", 9, 0), (Kind::Added, "via", 6, 0)]);
+        assert_eq!(told, [(HeadChangeKind::Value, "Host", 9, 0), (HeadChangeKind::Added, "via", 6, 0)]);
         assert_eq!((&*heads.in_requests[0].sent, &*heads.in_requests[0].arrived), ("a", "b"));
-        assert_eq!((heads.in_replies[0].kind, heads.in_replies[0].count), (Kind::Added, 9));
+        assert_eq!((heads.in_replies[0].kind, heads.in_replies[0].count), (HeadChangeKind::Added, 9));
     }
 
     #[test]
-    fn method_target_version_tls_and_status_are_compared_as_well() {
+    fn method_target_version_tls_and_status_are_also_compared() {
         let mut other = sample(1, &[("Host", "a")], &[]);
         other.tls = true;
         other.version = "HTTP/1.0".to_owned();
@@ -286,9 +286,9 @@ mod tests {
         other.reply = Some(ReplyHead { status: 204, ..ReplyHead::default() });
         let heads = compare(&[sent(1, 1, &[])], &[statement(1, vec![other])], 1).unwrap();
         let kinds: Vec<_> = heads.in_requests.iter().map(|change| change.kind).collect();
-        assert_eq!(kinds, [Kind::Method, Kind::Target, Kind::Protocol]);
+        assert_eq!(kinds, [HeadChangeKind::Method, HeadChangeKind::Target, HeadChangeKind::Protocol]);
         assert_eq!(heads.in_requests[2].arrived, "HTTP/1.0 with TLS");
-        assert_eq!(heads.in_replies[0].kind, Kind::Status);
+        assert_eq!(heads.in_replies[0].kind, HeadChangeKind::Status);
     }
 
     #[test]
@@ -302,14 +302,14 @@ mod tests {
             }
             let heads = compare(&[sent], &[statement(1, vec![sample])], 1).unwrap();
             assert_eq!(heads.in_requests, heads.in_replies);
-            let told = |change: &Change| (change.kind, change.trailer, change.name.clone());
+            let told = |change: &HeadChange| (change.kind, change.trailer, change.name.clone());
             heads.in_requests.iter().map(told).collect::<Vec<_>>()
         };
         let status = [("grpc-status", "0"), ("x", "1")];
         for (near, far, kind, name) in [
-            (&status[..], &status[..1], Kind::Dropped, "x"),
-            (&status[..1], &status, Kind::Added, "x"),
-            (&status, &[("grpc-status", "13"), ("x", "1")], Kind::Value, "grpc-status"),
+            (&status[..], &status[..1], HeadChangeKind::Dropped, "x"),
+            (&status[..1], &status, HeadChangeKind::Added, "x"),
+            (&status, &[("grpc-status", "13"), ("x", "1")], HeadChangeKind::Value, "grpc-status"),
         ] {
             let found = compare_trailers(trailers(near), trailers(far));
             assert_eq!(found, [(kind, true, name.to_owned())]);
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_with_more_than_is_kept_are_not_compared_and_no_more_changes_are_told_than_people_read() {
+    fn heads_with_more_than_is_kept_are_not_compared_and_no_more_changes_are_shown_than_people_read() {
         let mut large = sample(1, &[("Host", "a")], &[]);
         large.request.fields.left_out = 1;
         let heads = compare(&[sent(1, 1, &[])], &[statement(1, vec![large])], 1).unwrap();

@@ -9,7 +9,7 @@ use contract::ledger::{End, Entry, Pages, Repeat, State, Statement};
 
 use super::{
     Example, Finding, NeverArrived, Payload, Repeated, Server, TimeSplit, Trust, Verification,
-    uploads::{self, Body},
+    uploads::{self, SentBody},
 };
 use crate::{
     clock::Nanos,
@@ -27,7 +27,7 @@ const NO_TOKEN: (State, State) = (fate::OTHERWISE, reason::UNWRITTEN_OR_NO_TOKEN
 
 /// What came of asking.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct CollectedStatements {
     /// One for each server.
     pub(crate) statements: Vec<Statement>,
     /// How long it took until nothing changed any more.
@@ -42,13 +42,13 @@ pub(crate) struct Asked {
 
 /// What is known of the run beside what was recorded.
 #[derive(Clone, Copy)]
-pub(crate) struct Sent<'r> {
+pub(crate) struct JudgedRun<'r> {
     /// When it began, by its clock.
     pub(crate) start: Nanos,
     /// Of its requests, by index.
     pub(crate) methods: &'r [&'r str],
     /// Bodies that are the same each time.
-    pub(crate) bodies: &'r [Body<'r>],
+    pub(crate) bodies: &'r [SentBody<'r>],
     /// What can be said of a number, if that is not all of each.
     pub(crate) trust: Option<&'r dyn Fn(u64) -> Trust>,
     /// What is settled of messages of streams, if it is those that are judged.
@@ -61,7 +61,7 @@ struct Servers {
     is_complete: bool,
     all: Statement,
     pages: Pages,
-    /// Of numbers that were sent again.
+    /// Of numbers that were repeated.
     resent: BTreeMap<u64, State>,
     /// Those whose body broke off.
     broken: BTreeSet<u64>,
@@ -129,8 +129,8 @@ impl Servers {
 }
 
 /// What follows.
-pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verification {
-    let Asked { statements, waited, mut off, are_named, .. } = asked;
+pub(crate) fn judge(known: &Verified, asked: CollectedStatements, sent: JudgedRun<'_>) -> Verification {
+    let CollectedStatements { statements, waited, mut off, are_named, .. } = asked;
     let start = sent.start;
     let run_pages = (known.fates.bytes() >> 10) as u64;
     let servers = Servers::of(&statements, run_pages, &mut off);
@@ -229,7 +229,7 @@ pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verificat
     if !all.adds_up() {
         off.push("what servers have begun and ended does not add up".to_owned());
     }
-    // A refusal was a sighting of its own.
+    // A refusal was its own sighting.
     let repeats = found.repeated.counts.all().saturating_sub(all.repeats.after_refusal);
     let expected = [found.arrived, found.own_attempts, repeats, all.refused];
     let expected = expected.into_iter().fold(0, u64::saturating_add);
@@ -245,7 +245,7 @@ pub(crate) fn judge(known: &Verified, asked: Asked, sent: Sent<'_>) -> Verificat
 
 /// What examples are made of.
 struct About<'a> {
-    sent: Sent<'a>,
+    sent: JudgedRun<'a>,
     known: &'a Verified,
     /// Whether all servers were named.
     are_named: bool,
@@ -404,7 +404,7 @@ fn told(hurt: Option<&Hurt>, number: u64, start: Nanos) -> Example {
     }
 }
 
-fn damaged(payload: &mut Payload, known: &Verified, sent: &Sent<'_>) {
+fn damaged(payload: &mut Payload, known: &Verified, sent: &JudgedRun<'_>) {
     let start = sent.start;
     (payload.truncated.count, payload.corrupted.count) = (known.truncated, known.corrupted);
     payload.encoded = known.encoded;
@@ -430,7 +430,7 @@ fn damaged(payload: &mut Payload, known: &Verified, sent: &Sent<'_>) {
     }
 }
 
-/// What was sent again in between, with what came before it.
+/// What was repeated in between, with what came before it.
 fn repeated(servers: &Servers, start: Nanos) -> Repeated {
     let mut by_number: BTreeMap<u64, Vec<&Entry>> = BTreeMap::new();
     for number in &servers.by_several {
@@ -457,7 +457,7 @@ fn repeated(servers: &Servers, start: Nanos) -> Repeated {
     Repeated { counts: servers.all.repeats, examples }
 }
 
-/// One that was sent again, of which these entries are known, and which these servers have seen.
+/// One that was repeated, of which these entries are known, and which these servers have seen.
 fn again(entries: &[&Entry], seen_by: &[&str], example: Example) -> Example {
     let Some(first) = entries.first() else {
         return Example { what: format!("seen by {}", seen_by.join(" and ")), ..example };
@@ -522,21 +522,26 @@ mod tests {
     }
 
     fn judged(known: &Verified, statements: Vec<Statement>) -> Verification {
-        judge(known, Asked { statements, ..Asked::default() }, SENT)
+        judge(known, CollectedStatements { statements, ..CollectedStatements::default() }, SENT)
     }
 
-    const SENT: Sent<'static> = Sent { start: 0, methods: &["GET"], bodies: &[], trust: None, settled: None };
+    const SENT: JudgedRun<'static> =
+        JudgedRun { start: 0, methods: &["GET"], bodies: &[], trust: None, settled: None };
 
     #[test]
-    fn without_tokens_in_replies_it_is_told_what_arrived_and_without_any_nothing() {
+    fn without_tokens_in_replies_it_is_reported_what_arrived_and_without_any_nothing() {
         let mut known = Verified::default();
         for number in 0..100 {
             known.fates.set(number, fate::OTHERWISE);
             known.reasons.set(number, reason::UNWRITTEN_OR_NO_TOKEN);
         }
         let judged = |are_named, trust| {
-            let asked = Asked { statements: vec![statement(90)], are_named, ..Asked::default() };
-            judge(&known, asked, Sent { trust: Some(&|_| trust), ..SENT })
+            let asked = CollectedStatements {
+                statements: vec![statement(90)],
+                are_named,
+                ..CollectedStatements::default()
+            };
+            judge(&known, asked, JudgedRun { trust: Some(&|_| trust), ..SENT })
         };
         let found = judged(true, Trust::Arrival);
         assert_eq!((found.never_arrived.answered_by_proxy.count, found.hurt()), (10, 10));
@@ -578,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn what_both_ends_agree_on_is_clean_and_the_rest_is_told_by_whether_it_arrived() {
+    fn what_both_ends_agree_on_is_clean_and_the_rest_is_judged_by_whether_it_arrived() {
         assert!(judged(&known(5000, 0), vec![statement(5000)]).is_clean());
         let cut = judged(&known(90, 10), vec![statement(100)]);
         assert_eq!((cut.cut_on_the_way_back.count, cut.hurt(), cut.arrived), (10, 10, 100));
@@ -616,7 +621,7 @@ mod tests {
     }
 
     #[test]
-    fn epochs_beyond_those_that_are_told_apart_are_counted_and_nothing_is_guessed() {
+    fn epochs_beyond_those_that_are_distinguished_are_counted_and_nothing_is_guessed() {
         let mut many = known(0, 10);
         for epoch in 0..MAX_EPOCHS as u32 {
             many.epochs.insert(epoch, 1);
@@ -630,7 +635,7 @@ mod tests {
         assert!(found.unjudged == 10 && !found.is_clean(), "{found:?}");
     }
     #[test]
-    fn a_body_that_broke_off_on_the_way_there_is_told_although_the_reply_that_says_so_came_back() {
+    fn a_body_that_broke_off_on_the_way_there_is_reported_although_the_reply_that_says_so_came_back() {
         let mut pages = Pages::default();
         (0..90).for_each(|number| _ = pages.set(number, State::WHOLE));
         (90..95).for_each(|number| _ = pages.set(number, State::FAILED));
@@ -651,7 +656,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_that_came_again_is_told_unless_a_server_has_seen_that_message_again() {
+    fn an_echo_that_came_again_is_reported_unless_a_server_has_seen_that_message_again() {
         let entry = |number: u64, sighting: u8| Entry {
             number,
             attempt: 0,

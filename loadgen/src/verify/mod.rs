@@ -16,13 +16,13 @@ use std::{collections::BTreeMap, time::Duration};
 use contract::ledger::Repeats;
 use serde::{Deserialize, Serialize};
 
-pub use heads::{Change, ConnectionsSeen, Heads, Kind};
+pub use heads::{ConnectionsSeen, HeadChange, HeadChangeKind, Heads};
 pub(crate) use heads::{HeadsSent, compare};
-pub(crate) use judge::{Asked, Sent, judge};
+pub(crate) use judge::{CollectedStatements, JudgedRun, judge};
 pub(crate) use streams::judge_streams;
 pub(crate) use survival::Trust;
-pub use survival::{Survival, Way};
-pub use time::{Part, TimeSplit, Ways};
+pub use survival::{Survival, TokenSurvival};
+pub use time::{PartFigures, TimeSplit, Ways};
 
 /// How many examples there are of each finding.
 pub const MAX_EXAMPLES: usize = 10;
@@ -44,7 +44,7 @@ pub struct Verification {
     pub servers: Vec<Server>,
     /// Servers that have replied and were not asked, or not any more: how many replies each gave.
     pub epochs_lost: Vec<(u32, u64)>,
-    /// Requests of which nobody can say whether they arrived.
+    /// Requests of which it is unknown whether they arrived.
     pub unjudged: u64,
     /// Requests that no server has seen.
     pub never_arrived: NeverArrived,
@@ -60,12 +60,12 @@ pub struct Verification {
     /// Requests that arrived, and that loadgen itself gave up after `--timeout`.
     #[serde(default)]
     pub given_up: Finding,
-    /// Requests that something in between sent again.
+    /// Requests that something in between repeated.
     pub repeated: Repeated,
-    /// How often a server said that it did not process a request, which was sent again.
+    /// How often a server said that it did not process a request, which was retried.
     #[serde(default)]
     pub refused: u64,
-    /// Requests that loadgen sent again, which the server had said it did not process, and that arrived more than once.
+    /// Requests that loadgen retried, which the server had said it did not process, and that arrived more than once.
     pub own_attempts: u64,
     /// Replies that belong to another request of the run, and whose own request arrived.
     pub crossed: Finding,
@@ -81,12 +81,12 @@ pub struct Verification {
     /// Bodies of requests.
     #[serde(default)]
     pub uploads: Uploads,
-    /// Where the time of replies that are whole went; none where nothing tells.
+    /// Where the time of replies that are whole went; none where nothing says that.
     #[serde(default)]
     pub time: Option<TimeSplit>,
     /// How long it took until nothing changed any more.
     pub waited: Duration,
-    /// What becomes of tokens, as canaries have shown before the run.
+    /// What happens to tokens, as canaries have shown before the run.
     #[serde(default)]
     pub tokens: Vec<Survival>,
     /// Whether there were calls with streams of messages that have no tokens.
@@ -147,11 +147,11 @@ pub struct NeverArrived {
     pub refused: Finding,
 }
 
-/// Requests that something in between sent again.
+/// Requests that something in between repeated.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Repeated {
-    /// How often, by what had become of the request.
+    /// How often, by what had happened to the request.
     pub counts: Repeats,
     /// Some of them.
     pub examples: Vec<Example>,
@@ -180,7 +180,7 @@ pub struct Uploads {
     pub differing: Finding,
 }
 
-/// So many requests, some of them by number.
+/// A number of requests, some of them by number.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
@@ -205,7 +205,7 @@ pub struct Example {
     /// When it was due, in seconds since the run began; in the warm-up, that is before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<f64>,
-    /// The status of the reply, or of the reply that it was sent again after.
+    /// The status of the reply, or of the reply that it was repeated after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// Its method, as a server has seen it.

@@ -1,6 +1,6 @@
 //! Messages of streams of gRPC calls: what loadgen recorded of each, held against what servers state of them. Pure.
 
-use super::{Asked, Example, Finding, MAX_EXAMPLES, Reordered, Sent, Verification, judge};
+use super::{CollectedStatements, Example, Finding, JudgedRun, MAX_EXAMPLES, Reordered, Verification, judge};
 use crate::{
     clock::Nanos,
     plan::StreamNumbers,
@@ -11,7 +11,7 @@ use crate::{
 pub(crate) fn judge_streams(
     mut streams: Streams,
     calls: &Verified,
-    asked: Asked,
+    asked: CollectedStatements,
     numbers: StreamNumbers,
     start: Nanos,
 ) -> Verification {
@@ -19,7 +19,7 @@ pub(crate) fn judge_streams(
     streams.known.epochs.clone_from(&calls.epochs);
     (streams.known.other_epochs, streams.known.unplaced) = (calls.other_epochs, calls.unplaced);
     let settled = Some(&streams.settled);
-    let sent = Sent { start, methods: &[], bodies: &[], trust: None, settled };
+    let sent = JudgedRun { start, methods: &[], bodies: &[], trust: None, settled };
     let mut found = judge(&streams.known, asked, sent);
     let more = [
         (&mut found.uploads.differing, &streams.changed_there, "arrived otherwise than it was sent"),
@@ -36,7 +36,9 @@ pub(crate) fn judge_streams(
     }
     if streams.replies_left_out() > 0 {
         let replies = streams.replies_left_out();
-        found.off.push(format!("{replies} replies have numbers beyond what is kept: lost ones are not told"));
+        found
+            .off
+            .push(format!("{replies} replies have numbers beyond what is kept: lost ones are not reported"));
     }
     let mut reordered = Reordered::default();
     add(&mut reordered.on_the_way_there, &streams.reordered_there, "arrived behind a later one");
@@ -93,7 +95,7 @@ mod tests {
         };
         let mut calls = Verified::default();
         calls.epochs.insert(1, 20);
-        let asked = Asked { statements: vec![statement], ..Asked::default() };
+        let asked = CollectedStatements { statements: vec![statement], ..CollectedStatements::default() };
         judge_streams(streams, &calls, asked, StreamNumbers::of(5), 0)
     }
 
@@ -109,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_there_is_told_from_what_is_lost_on_the_way_back_by_call_and_message() {
+    fn losses_on_the_way_there_and_on_the_way_back_are_distinguished_by_call_and_message() {
         let found = judged(&answered((0..100).filter(|number| ![17, 42].contains(number))), &[17]);
         assert_eq!(places(&found.never_arrived.unanswered), [(3, Some(2))]);
         assert_eq!(places(&found.cut_on_the_way_back), [(8, Some(2))]);
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_changed_so_that_servers_took_it_for_something_else_is_told_once() {
+    fn one_that_changed_so_that_servers_took_it_for_something_else_is_reported_once() {
         let mut notes = answered((0..100).filter(|number| *number != 17));
         notes.push(OfStream::Answered {
             number: 17,
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn order_and_repeats_are_told_by_the_way_on_which_they_happened() {
+    fn order_and_repeats_are_reported_by_the_way_on_which_they_happened() {
         let mut notes = answered((0..100).filter(|number| *number > 1));
         for (number, order) in [(0, OutOfOrder::There), (1, OutOfOrder::Back)] {
             notes.push(OfStream::Answered { number, out_of_order: Some(order), damage: None });

@@ -1,4 +1,4 @@
-//! Whether tokens get to servers and back, as canaries have shown before the run, and what can't be told where they do not.
+//! Whether tokens get to servers and back, as canaries have shown before the run, and what can't be known where they do not.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,22 +13,22 @@ pub struct Survival {
     /// The target's host and port.
     pub target: String,
     /// How they get to a server.
-    pub requests: Way,
+    pub requests: TokenSurvival,
     /// How they come back.
-    pub replies: Way,
+    pub replies: TokenSurvival,
 }
 
 /// How tokens travel one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Way {
+pub enum TokenSurvival {
     /// In their field.
     Field,
     /// In the query, as the field is removed.
     Query,
     /// Not at all.
     Stripped,
-    /// The canary could not tell: the run itself will.
+    /// The canary could not show it: the run itself will.
     Unknown,
     /// No server has seen the canary, and its reply names none: something in between has replied, or tokens are stripped both ways.
     Undecided,
@@ -49,8 +49,8 @@ impl Survival {
     /// What can be said of its requests.
     pub(crate) fn trust(&self) -> Trust {
         match (self.requests, self.replies) {
-            (Way::Stripped | Way::Undecided, _) => Trust::Nothing,
-            (_, Way::Stripped) => Trust::Arrival,
+            (TokenSurvival::Stripped | TokenSurvival::Undecided, _) => Trust::Nothing,
+            (_, TokenSurvival::Stripped) => Trust::Arrival,
             _ => Trust::Whole,
         }
     }
@@ -61,24 +61,24 @@ impl Survival {
         let Self { method, protocol, target, .. } = self;
         let of = format!("{method} over {protocol} to {target}");
         match (self.trust(), self.requests) {
-            (Trust::Nothing, Way::Undecided) => Some(format!(
+            (Trust::Nothing, TokenSurvival::Undecided) => Some(format!(
                 "{of}: no server has seen the canary, and the reply to it names none: whether something in between replied or \
-                 tokens are stripped both ways cannot be told, so nothing is proven of requests that no server has seen"
+                 tokens are stripped both ways cannot be known, so nothing is proven of requests that no server has seen"
             )),
             (Trust::Nothing, _) => Some(format!(
                 "{of}: no token gets to a server and back, so nothing is proven of those that no server has seen: not whether \
                  they arrived, were repeated, crossed or answered from a cache"
             )),
             (Trust::Arrival, way) => Some(format!(
-                "{of}: tokens are stripped from replies{}: crossed, cached and answered in between cannot be told, nor whether \
+                "{of}: tokens are stripped from replies{}: crossed, cached and answered in between cannot be known, nor whether \
                  bodies are whole",
-                if way == Way::Query {
+                if way == TokenSurvival::Query {
                     ", and their field from requests, so that they go in the query"
                 } else {
                     ""
                 }
             )),
-            (Trust::Whole, Way::Query) => Some(format!(
+            (Trust::Whole, TokenSurvival::Query) => Some(format!(
                 "{of}: the field {} is stripped from requests: tokens go in the query ({}=...), so that no cache sees a URL twice",
                 contract::field::TOKEN,
                 contract::field::TOKEN_KEY
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_survive_is_named_and_what_is_not_known_is_no_alarm() {
+    fn what_does_not_survive_is_named_and_what_is_not_known_is_not_an_alarm() {
         let of = |requests, replies| Survival {
             method: "GET".to_owned(),
             protocol: "h2c".to_owned(),
@@ -107,18 +107,28 @@ mod tests {
             replies,
         };
         for (requests, replies, trust, note) in [
-            (Way::Field, Way::Field, Trust::Whole, None),
-            (Way::Unknown, Way::Unknown, Trust::Whole, None),
+            (TokenSurvival::Field, TokenSurvival::Field, Trust::Whole, None),
+            (TokenSurvival::Unknown, TokenSurvival::Unknown, Trust::Whole, None),
             (
-                Way::Query,
-                Way::Field,
+                TokenSurvival::Query,
+                TokenSurvival::Field,
                 Trust::Whole,
                 Some("GET over h2c to a:1: the field x-dummy-token is stripped"),
             ),
-            (Way::Field, Way::Stripped, Trust::Arrival, Some("crossed, cached")),
-            (Way::Query, Way::Stripped, Trust::Arrival, Some("go in the query: crossed")),
-            (Way::Stripped, Way::Unknown, Trust::Nothing, Some("no token gets to a server")),
-            (Way::Undecided, Way::Unknown, Trust::Nothing, Some("cannot be told, so nothing is proven")),
+            (TokenSurvival::Field, TokenSurvival::Stripped, Trust::Arrival, Some("crossed, cached")),
+            (TokenSurvival::Query, TokenSurvival::Stripped, Trust::Arrival, Some("go in the query: crossed")),
+            (
+                TokenSurvival::Stripped,
+                TokenSurvival::Unknown,
+                Trust::Nothing,
+                Some("no token gets to a server"),
+            ),
+            (
+                TokenSurvival::Undecided,
+                TokenSurvival::Unknown,
+                Trust::Nothing,
+                Some("cannot be known, so nothing is proven"),
+            ),
         ] {
             let survival = of(requests, replies);
             assert_eq!(survival.trust(), trust);

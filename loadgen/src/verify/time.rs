@@ -11,9 +11,9 @@ pub struct TimeSplit {
     /// Those whose server shares its clock with loadgen; none if no server does.
     pub ways: Option<Ways>,
     /// Head seen by the server to head of the reply handed over, of all.
-    pub server_us: Part,
-    /// Both ways together, of requests whose ways are not told apart: their server's clock is another.
-    pub outside_us: Part,
+    pub server_us: PartFigures,
+    /// Both ways together, of requests whose ways are not distinguished: their server's clock is another.
+    pub outside_us: PartFigures,
     /// Replies without a server's instants.
     pub untold: u64,
     /// Replies whose instants do not lie within the service time in their order: they are in no part.
@@ -25,15 +25,15 @@ pub struct TimeSplit {
 #[serde(deny_unknown_fields)]
 pub struct Ways {
     /// Head written to head seen by the server.
-    pub there_us: Part,
+    pub there_us: PartFigures,
     /// Head of the reply handed over to last byte read.
-    pub back_us: Part,
+    pub back_us: PartFigures,
 }
 
 /// One part, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Part {
+pub struct PartFigures {
     /// Of how many requests.
     pub count: u64,
     /// The means of all parts of the same requests add up to that of the whole.
@@ -52,18 +52,18 @@ impl TimeSplit {
     /// None where no reply has said anything.
     pub(super) fn of(split: &Split) -> Option<Self> {
         let Split { there, back, server, outside, untold, impossible, .. } = split;
-        let ways = || Ways { there_us: Part::of(there), back_us: Part::of(back) };
+        let ways = || Ways { there_us: PartFigures::of(there), back_us: PartFigures::of(back) };
         (server.count() > 0 || *impossible > 0).then(|| Self {
             ways: (there.count() > 0).then(ways),
-            server_us: Part::of(server),
-            outside_us: Part::of(outside),
+            server_us: PartFigures::of(server),
+            outside_us: PartFigures::of(outside),
             untold: *untold,
             impossible: *impossible,
         })
     }
 }
 
-impl Part {
+impl PartFigures {
     fn of(times: &PartTimes) -> Self {
         let Some(histogram) = times.histogram() else { return Self::default() };
         let us = |ns: u64| ns as f64 / 1e3;

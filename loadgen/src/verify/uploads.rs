@@ -8,9 +8,9 @@ use super::{Example, Finding, MAX_EXAMPLES, Uploads};
 use crate::numbers::count;
 
 /// A body that is the same each time.
-pub(crate) type Body<'a> = &'a [u8];
+pub(crate) type SentBody<'a> = &'a [u8];
 
-pub(super) fn of(stated: &ledger::Uploads, bodies: &[Body<'_>]) -> Uploads {
+pub(super) fn of(stated: &ledger::Uploads, bodies: &[SentBody<'_>]) -> Uploads {
     let mut examples: Vec<Example> = Vec::new();
     for differing in &stated.examples {
         let sighting = example(differing, bodies);
@@ -40,7 +40,7 @@ fn and_again(Example { instance, offset, what, .. }: &Example) -> String {
     format!("; and again at {}{at}: {what}", instance.as_deref().unwrap_or_default())
 }
 
-fn example(differing: &Differing, bodies: &[Body<'_>]) -> Example {
+fn example(differing: &Differing, bodies: &[SentBody<'_>]) -> Example {
     let Differing { announced, came, block, .. } = differing;
     // Texts with placeholders are gone.
     let sent = bodies.iter().find(|body| Announced::of(body) == *announced);
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    fn told(sent: &[u8], came: &[u8], bodies: &[Body<'_>]) -> (Option<u64>, String) {
+    fn told(sent: &[u8], came: &[u8], bodies: &[SentBody<'_>]) -> (Option<u64>, String) {
         let announced = Announced::of(sent);
         let mut digest = Digest::of_length(announced.length);
         digest.update(came);
@@ -129,11 +129,11 @@ mod tests {
     }
 
     #[test]
-    fn where_an_upload_differs_is_told_as_far_as_it_is_known() {
+    fn where_an_upload_differs_is_reported_as_far_as_it_is_known() {
         let sent: Vec<u8> = (0..100_000_u32).map(|byte| (byte * 7 % 251) as u8).collect();
         let mut other = sent.clone();
         other[70_000] ^= 1;
-        let bodies: [Body<'_>; 2] = [b"another", &sent];
+        let bodies: [SentBody<'_>; 2] = [b"another", &sent];
         assert_eq!(
             told(&sent, &other, &bodies),
             (Some(68_772), "differs first within 1,563 bytes from there".to_owned())

@@ -2,7 +2,7 @@
 //!
 //! Those of the schedule are kept as batches that were picked up together, and read again from a clone of the arrivals
 //! that lags behind: a long queue costs memory by the wake-ups it took, and at most [`MAX_BATCHES`], whatever the
-//! schedule; where arrivals are dropped beyond a limit, at most as many as that limit. Those that are sent again, and those of a closed loop, wait in front, and are at
+//! schedule; where arrivals are dropped beyond a limit, at most as many as that limit. Those that are retried, and those of a closed loop, wait in front, and are at
 //! most as many as may be in flight.
 
 use std::collections::VecDeque;
@@ -125,7 +125,7 @@ mod tests {
                 true => backlog.push_scheduled(100),
                 false => backlog.skip_scheduled(),
             }
-            // Whether it is taken at once or waits.
+            // Whether it is taken immediately or waits.
             if number == 1 {
                 assert_eq!(backlog.pop().map(|arrival| arrival.number), Some(0));
             }

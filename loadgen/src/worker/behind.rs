@@ -8,7 +8,7 @@ use transport::Stream;
 use super::{
     conduct::Conduct,
     connection::{Shared, Sink},
-    exchange::Exchange,
+    exchange::Http1Exchange,
     http1::Http1Requests,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 /// Requests behind the one whose reply is awaited, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
-    queue: VecDeque<Exchange>,
+    queue: VecDeque<Http1Exchange>,
     /// How many at the front were written to their ends.
     sent: usize,
 }
@@ -31,12 +31,12 @@ impl Behind {
     }
 
     /// One more.
-    pub(super) fn push(&mut self, exchange: Exchange) {
+    pub(super) fn push(&mut self, exchange: Http1Exchange) {
         self.queue.push_back(exchange);
     }
 
     /// The next one, whose reply is awaited from now on.
-    pub(super) fn pop(&mut self) -> Option<Exchange> {
+    pub(super) fn pop(&mut self) -> Option<Http1Exchange> {
         self.sent = self.sent.saturating_sub(1);
         self.queue.pop_front()
     }
@@ -72,7 +72,7 @@ impl Behind {
         }
     }
 
-    /// The connection is over before their replies have begun. Those that have not left go another way; others are sent again
+    /// The connection is over before their replies have begun. Those that have not left go another way; others are retried
     /// if twice does no harm, more often where the server has said with a reply before them that it would be over (`announced`,
     /// RFC 9112 section 9.6). Those that are left have failed.
     pub(super) fn give_back(
@@ -82,7 +82,7 @@ impl Behind {
         sink: &mut impl Sink,
     ) {
         for exchange in std::mem::take(&mut self.queue) {
-            let Exchange { in_flight, written, .. } = exchange;
+            let Http1Exchange { in_flight, written, .. } = exchange;
             if written == 0 {
                 sink.put_back(in_flight.arrival);
                 continue;
@@ -94,7 +94,7 @@ impl Behind {
             };
             match in_flight.resend(most) {
                 Ok(arrival) => sink.resend(arrival),
-                Err(in_flight) => self.queue.push_back(Exchange::new(in_flight)),
+                Err(in_flight) => self.queue.push_back(Http1Exchange::new(in_flight)),
             }
         }
     }

@@ -43,7 +43,7 @@ impl Conduct {
         asked.into_iter().chain(self.rates.next_due()).min()
     }
 
-    /// A request begins, whose body is held back until the server asks for it, or for so long; or is not.
+    /// A request begins, whose body is held back until the server asks for it, or for this time; or is not.
     pub(super) fn begin(&mut self, patience: Option<Nanos>, now: Nanos) {
         self.waits = patience.map_or(Waits::No, |patience| Waits::Until(now.saturating_add(patience)));
     }

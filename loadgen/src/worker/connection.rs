@@ -67,7 +67,7 @@ pub(super) struct Shared<R> {
     /// What is due before is in the warm-up.
     pub(super) counted_from: Nanos,
     pub(super) buffer: Box<[u8]>,
-    /// What the sink has not been told of.
+    /// What has not been handed to the sink.
     pub(super) carried: Carried,
     /// Whether a connection was left with more to read, since this was last asked.
     pub(super) is_cut_short: bool,
@@ -97,7 +97,7 @@ impl<R> Shared<R> {
 
 /// What a connection has come to.
 #[derive(Debug)]
-pub(super) enum Progress {
+pub(super) enum ConnectionState {
     /// It takes no requests yet.
     Opening,
     /// It takes requests.
@@ -179,11 +179,11 @@ pub(crate) trait Sink {
     fn handshaken(&mut self, since: Nanos, at: Nanos, is_first: bool);
     /// Numbers the instance that a reply names.
     fn instance(&mut self, name: &[u8]) -> u16;
-    /// The first response of a call has come, so long after the call was due.
+    /// The first response of a call has come, this time after the call was due.
     fn first_message(&mut self, due: Nanos, time: Nanos);
-    /// The response to a message has come, so long after the message was due.
+    /// The response to a message has come, this time after the message was due.
     fn message(&mut self, due: Nanos, time: Nanos);
-    /// A message has come on a WebSocket that is no echo of anything that was sent.
+    /// A message has come on a WebSocket that is not an echo of anything that was sent.
     fn unsolicited(&mut self, at: Nanos, what: impl FnOnce() -> String);
     /// It is the message of this number of the run, which was echoed before, or was sent on another connection.
     fn strayed(&mut self, _number: u64) {}
@@ -244,7 +244,7 @@ pub(super) trait Connection: Sized {
         cx: &mut Context<'_>,
         shared: &mut Shared<Self::Requests>,
         sink: &mut impl Sink,
-    ) -> Progress;
+    ) -> ConnectionState;
 
     /// When [`Connection::expire`] may have something to do, at the earliest.
     fn next_wake(&self, limits: &Limits) -> Option<Nanos>;

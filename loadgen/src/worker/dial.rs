@@ -24,14 +24,14 @@ const LARGEST_BUFFER: u64 = 1 << 20;
 
 /// Where connections may come from, and what their sockets are to be like.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sources {
+pub(super) struct SocketOptions {
     v4: Arc<[IpAddr]>,
     v6: Arc<[IpAddr]>,
-    /// How much the system may receive ahead of who reads, in bytes, if that is not left to it.
+    /// How much the system may receive ahead of the reader, in bytes, if that is not left to it.
     receive_buffer: Option<u32>,
 }
 
-impl Sources {
+impl SocketOptions {
     pub(super) fn new(all: &[IpAddr]) -> Self {
         let of = |is_v4: bool| all.iter().copied().filter(|ip| ip.is_ipv4() == is_v4).collect();
         Self { v4: of(true), v6: of(false), receive_buffer: None }
@@ -55,7 +55,7 @@ impl Sources {
 pub(super) async fn dial(
     addresses: Arc<[Address]>,
     first: usize,
-    sources: Sources,
+    sources: SocketOptions,
     turn: usize,
 ) -> io::Result<Socket> {
     if let [only] = &*addresses {
@@ -82,7 +82,7 @@ pub(super) async fn dial(
     }
 }
 
-async fn connect(address: &Address, sources: &Sources, turn: usize) -> io::Result<Socket> {
+async fn connect(address: &Address, sources: &SocketOptions, turn: usize) -> io::Result<Socket> {
     let address = match address {
         Address::Tcp(address) => *address,
         Address::Unix(path) => return Ok(Socket::Unix(UnixStream::connect(path).await?)),
@@ -104,7 +104,7 @@ async fn connect(address: &Address, sources: &Sources, turn: usize) -> io::Resul
     Ok(Socket::Tcp(stream))
 }
 
-/// An address that is not of this machine is no lack of ports.
+/// An address that is not of this machine is not a lack of ports.
 fn unbound(source: IpAddr, error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::AddrInUse => error,
@@ -147,14 +147,14 @@ mod tests {
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let open = listener.local_addr().unwrap();
         let addresses: Arc<[Address]> = [closed, closed, open].map(Address::Tcp).into();
-        let socket = dial(Arc::clone(&addresses), 0, Sources::default(), 0).await.unwrap();
+        let socket = dial(Arc::clone(&addresses), 0, SocketOptions::default(), 0).await.unwrap();
         let Socket::Tcp(stream) = socket else { panic!("it is TCP") };
         assert_eq!(stream.peer_addr().unwrap(), open);
-        let refused = dial(addresses[..2].into(), 0, Sources::default(), 0).await.unwrap_err();
+        let refused = dial(addresses[..2].into(), 0, SocketOptions::default(), 0).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 
-    /// A listener whose queue is full answers nobody.
+    /// A listener whose queue is full answers no client.
     #[tokio::test]
     async fn an_address_that_does_not_answer_holds_up_nobody() {
         let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -171,7 +171,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let open = listener.local_addr().unwrap();
         let addresses: Arc<[Address]> = [silent, open].map(Address::Tcp).into();
-        let Socket::Tcp(stream) = dial(addresses, 0, Sources::default(), 0).await.unwrap() else {
+        let Socket::Tcp(stream) = dial(addresses, 0, SocketOptions::default(), 0).await.unwrap() else {
             panic!("it is TCP")
         };
         assert_eq!(stream.peer_addr().unwrap(), open);
@@ -182,7 +182,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addresses: Arc<[Address]> = [Address::Tcp(listener.local_addr().unwrap())].into();
         for (per_second, most) in [(1, 16 << 10), (64 << 10, 256 << 10)] {
-            let sources = Sources::default().read_at(Some(per_second));
+            let sources = SocketOptions::default().read_at(Some(per_second));
             let socket = dial(Arc::clone(&addresses), 0, sources, 0).await.unwrap();
             let Socket::Tcp(stream) = socket else { panic!("it is TCP") };
             let size = socket2::SockRef::from(&stream).recv_buffer_size().unwrap();
@@ -194,7 +194,7 @@ mod tests {
     async fn sources_take_turns() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addresses: Arc<[Address]> = [Address::Tcp(listener.local_addr().unwrap())].into();
-        let sources = Sources::new(&["127.0.0.2", "127.0.0.3", "::1"].map(|ip| ip.parse().unwrap()));
+        let sources = SocketOptions::new(&["127.0.0.2", "127.0.0.3", "::1"].map(|ip| ip.parse().unwrap()));
         for (turn, expected) in [(0, "127.0.0.2"), (1, "127.0.0.3"), (2, "127.0.0.2")] {
             let socket = dial(Arc::clone(&addresses), 0, sources.clone(), turn).await.unwrap();
             let Socket::Tcp(stream) = socket else { panic!("it is TCP") };

@@ -20,8 +20,8 @@ use crate::{
 
 /// Where a worker's requests come from.
 #[derive(Debug)]
-enum Source {
-    /// None yet, or no more.
+enum ArrivalSource {
+    /// None yet, or none any more.
     Nothing,
     /// A schedule: what is due next, the arrivals after it, and when the next ones are picked up.
     Open { next: Option<Due>, later: Own, on_overload: OnOverload, pick_up_at: Nanos },
@@ -94,7 +94,7 @@ impl FreeSlots {
 #[derive(Debug)]
 pub(super) struct Dispatcher {
     backlog: Backlog,
-    source: Source,
+    source: ArrivalSource,
     start: Nanos,
     in_flight: usize,
     max_in_flight: usize,
@@ -120,7 +120,7 @@ impl Dispatcher {
     pub(super) fn new(max_in_flight: usize, captures: bool, mix: Mix, only: Option<Only>) -> Self {
         Self {
             backlog: Backlog::default(),
-            source: Source::Nothing,
+            source: ArrivalSource::Nothing,
             start: 0,
             in_flight: 0,
             max_in_flight,
@@ -156,7 +156,7 @@ impl Dispatcher {
         // A chain that began here was in flight all along: from here it waits, or is over.
         self.in_flight -= at_home + arriving.ended.len();
         self.moved |= !arriving.ended.is_empty();
-        if let Source::Closed { free, .. } = &mut self.source {
+        if let ArrivalSource::Closed { free, .. } = &mut self.source {
             arriving.ended.iter().for_each(|at| free.add(*at));
         }
         arriving.arrivals.into_iter().for_each(|arrival| self.backlog.push_front(arrival));
@@ -176,7 +176,7 @@ impl Dispatcher {
         let mut later = arrivals;
         let next = later.next();
         let pick_up_at = pick_up_at(next, &later, start, late.together);
-        self.source = Source::Open { next, later, on_overload, pick_up_at };
+        self.source = ArrivalSource::Open { next, later, on_overload, pick_up_at };
         self.start = start;
     }
 
@@ -188,7 +188,7 @@ impl Dispatcher {
         pass_over(self.only.as_ref(), &mut number, step, &mut left);
         let Range { start, end } = counted;
         let free = FreeSlots::default();
-        self.source = Source::Closed { left, number, step, counted_from: start, until: end, free };
+        self.source = ArrivalSource::Closed { left, number, step, counted_from: start, until: end, free };
         self.start = start;
     }
 
@@ -198,9 +198,9 @@ impl Dispatcher {
         let room = slots.min(self.max_in_flight);
         let mut count = 0;
         match &mut self.source {
-            Source::Nothing => {}
-            Source::Open { pick_up_at, .. } if now < *pick_up_at => {}
-            Source::Open { next, later, on_overload, pick_up_at } => {
+            ArrivalSource::Nothing => {}
+            ArrivalSource::Open { pick_up_at, .. } if now < *pick_up_at => {}
+            ArrivalSource::Open { next, later, on_overload, pick_up_at } => {
                 while let Some(due) =
                     next.filter(|due| count < BATCH && self.start.saturating_add(due.at) <= now)
                 {
@@ -224,7 +224,7 @@ impl Dispatcher {
                 let together = if is_left { 0 } else { self.late.together };
                 *pick_up_at = self::pick_up_at(*next, later, self.start, together);
             }
-            Source::Closed { left, number, step, counted_from, until, free } => {
+            ArrivalSource::Closed { left, number, step, counted_from, until, free } => {
                 let slots = room.saturating_sub(self.in_flight + self.backlog.len());
                 free.keep(slots);
                 let most = if now < *counted_from {
@@ -260,14 +260,14 @@ impl Dispatcher {
     /// The number that is picked up next in a closed loop, if there is one.
     pub(super) fn next_number(&self, now: Nanos) -> Option<u64> {
         match &self.source {
-            Source::Closed { number, .. } if self.has_more(now) => Some(*number),
+            ArrivalSource::Closed { number, .. } if self.has_more(now) => Some(*number),
             _ => None,
         }
     }
 
     /// Numbers beyond this one are left for later: those of other targets are behind.
     pub(super) fn go_up_to(&mut self, most: u64, now: Nanos) {
-        if let Source::Closed { number, .. } = &self.source
+        if let ArrivalSource::Closed { number, .. } = &self.source
             && (self.ahead..most).contains(&(*number).saturating_sub(1))
         {
             self.let_go = now;
@@ -332,9 +332,9 @@ impl Dispatcher {
     /// Whether requests will still become due.
     pub(super) fn has_more(&self, now: Nanos) -> bool {
         match &self.source {
-            Source::Nothing => false,
-            Source::Open { next, .. } => next.is_some(),
-            Source::Closed { left, until, counted_from, .. } => {
+            ArrivalSource::Nothing => false,
+            ArrivalSource::Open { next, .. } => next.is_some(),
+            ArrivalSource::Closed { left, until, counted_from, .. } => {
                 now < *counted_from || (*left > 0 && now < *until)
             }
         }
@@ -343,9 +343,11 @@ impl Dispatcher {
     /// When the next one is picked up, where that is known beforehand.
     pub(super) fn next_due(&self, now: Nanos) -> Option<Nanos> {
         match &self.source {
-            Source::Open { next, pick_up_at, .. } => next.map(|_| *pick_up_at),
+            ArrivalSource::Open { next, pick_up_at, .. } => next.map(|_| *pick_up_at),
             // Behind its end, nothing more becomes due.
-            Source::Closed { left: 1.., until, .. } if *until != Nanos::MAX && *until > now => Some(*until),
+            ArrivalSource::Closed { left: 1.., until, .. } if *until != Nanos::MAX && *until > now => {
+                Some(*until)
+            }
             _ => None,
         }
     }
@@ -363,8 +365,8 @@ impl Dispatcher {
     /// Nothing more becomes due, and what waits is not sent, nor what was due by now and has not been picked up. What only waits
     /// to be sent together with others was not to be picked up yet, and is not offered.
     pub(super) fn stop(&mut self, now: Nanos, recording: &mut Recording) {
-        if let Source::Open { next: Some(due), later, pick_up_at, .. } =
-            std::mem::replace(&mut self.source, Source::Nothing)
+        if let ArrivalSource::Open { next: Some(due), later, pick_up_at, .. } =
+            std::mem::replace(&mut self.source, ArrivalSource::Nothing)
             && pick_up_at <= now
         {
             for due in std::iter::once(due).chain(later) {
@@ -418,7 +420,7 @@ impl Dispatcher {
         arrival.resends = following.attempt(arrival);
         following.close(arrival);
         if home == *site {
-            if let Source::Closed { free, .. } = &mut self.source {
+            if let ArrivalSource::Closed { free, .. } = &mut self.source {
                 free.add(at);
             }
         } else {
@@ -501,7 +503,7 @@ impl Results<'_> {
     /// Its slot is free from then on.
     #[inline]
     fn slot_freed(&mut self, at: Nanos) {
-        if let Source::Closed { free, .. } = &mut self.dispatcher.source {
+        if let ArrivalSource::Closed { free, .. } = &mut self.dispatcher.source {
             free.add(at);
         }
     }

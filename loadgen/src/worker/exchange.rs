@@ -14,13 +14,13 @@ use transport::Stream;
 use super::{
     conduct::Conduct,
     connection::Shared,
-    http1::{Http1Requests, Prepared, Rendering},
+    http1::{Http1Requests, PreparedHttp1, Rendering},
 };
 use crate::{clock::nanos, outcome::InFlight};
 
 /// A request in flight.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct Http1Exchange {
     pub(super) in_flight: InFlight,
     /// What of the head could not be written immediately.
     head_left: Vec<u8>,
@@ -31,7 +31,7 @@ pub(super) struct Exchange {
     head_length: usize,
 }
 
-impl Exchange {
+impl Http1Exchange {
     pub(super) fn new(in_flight: InFlight) -> Self {
         Self { in_flight, head_left: Vec::new(), written: 0, length: 0, head_length: 0 }
     }
@@ -56,7 +56,7 @@ impl Exchange {
         }
         let Http1Requests { all, texts, .. } = &mut shared.requests;
         let arrival = &self.in_flight.arrival;
-        let Prepared { request, rendering, patience, .. } = &mut all[arrival.request as usize];
+        let PreparedHttp1 { request, rendering, patience, .. } = &mut all[arrival.request as usize];
         let begins = self.written == 0;
         let mut patience = *patience;
         // What is the connection's own is still there when writing goes on; others have used the request since.

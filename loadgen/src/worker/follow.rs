@@ -11,7 +11,7 @@ use contract::id::{self, Ids};
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Ended, Outcome},
-    plan::{Plan, Request, Texts, redirect::Place},
+    plan::{Plan, Request, Texts, redirect::RedirectTarget},
 };
 
 /// What a worker follows.
@@ -86,7 +86,7 @@ impl Following {
         (sent_on.unwrap_or_else(first), id)
     }
 
-    /// How often anything was sent for it before: each request of a chain is another attempt, as one that is sent again is.
+    /// How often anything was sent for it before: each request of a chain is another attempt, as a retried one is.
     pub(super) fn attempt(&self, arrival: &Arrival) -> u8 {
         let followed = self.chains.borrow().of(arrival).map_or(0, |chain| chain.followed);
         arrival.resends.saturating_add(followed)
@@ -108,7 +108,8 @@ impl Following {
             return Then::Enough;
         }
         let values = self.texts.values(&arrival, request.rows(), None);
-        let Some(place) = Place::of(sites[site].target(), &request.path_of(&values), location) else {
+        let Some(place) = RedirectTarget::of(sites[site].target(), &request.path_of(&values), location)
+        else {
             return Then::Elsewhere;
         };
         let next = if place.is_at(sites[site].target(), Some(&request.authority)) {

@@ -13,8 +13,10 @@ use transport::{Stream, segments};
 use super::{
     behind::Behind,
     conduct::Conduct,
-    connection::{Closed, Closer, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
-    exchange::Exchange,
+    connection::{
+        Closed, Closer, Connection, ConnectionState, LONGEST_TURN, Limits, READS_IN_A_ROW, Shared, Sink,
+    },
+    exchange::Http1Exchange,
     other_protocol::instead_of_http1,
 };
 use crate::{
@@ -36,23 +38,23 @@ const MAX_KEPT: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Http1Requests {
     /// By their index in the plan.
-    pub(super) all: Vec<Prepared>,
+    pub(super) all: Vec<PreparedHttp1>,
     pub(super) texts: Texts,
     /// Whom they are sent to.
     target: Target,
     /// What connections do that the usual ones don't.
     conduct: Option<Conduct>,
-    /// Whether connections have several requests at once.
+    /// Whether connections have several requests at the same time.
     pipelines: bool,
     head: response::ResponseHead,
 }
 
 /// What is the same each time a request is sent.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct PreparedHttp1 {
     pub(super) request: Http1Request,
     kind: Kind,
-    /// Whether it is sent again though the server may have seen it.
+    /// Whether it is retried though the server may have seen it.
     pub(super) resends: bool,
     /// What is looked at in its replies.
     watch: Option<Box<Watch>>,
@@ -69,7 +71,7 @@ pub(super) struct Rendering {
     pub(super) of: Request,
 }
 
-impl Prepared {
+impl PreparedHttp1 {
     fn of(request: &Request, plan: &Plan) -> Self {
         let rendering = request.http1_rendering();
         Self {
@@ -90,9 +92,9 @@ impl From<(&Plan, &Site, Texts)> for Http1Requests {
             target: site.target().clone(),
             all: (plan.requests().iter().enumerate())
                 .map(|(index, request)| match std::ptr::eq(plan.site_of(index), site) {
-                    true => Prepared::of(request, plan),
+                    true => PreparedHttp1::of(request, plan),
                     // Those of other servers are not sent here, or as a chain of redirects has them.
-                    false => Prepared::of(&request.without_content(), plan),
+                    false => PreparedHttp1::of(&request.without_content(), plan),
                 })
                 .collect(),
             texts,
@@ -104,13 +106,13 @@ impl From<(&Plan, &Site, Texts)> for Http1Requests {
 }
 
 impl Http1Requests {
-    pub(super) fn of(&self, arrival: &Arrival) -> &Prepared {
+    pub(super) fn of(&self, arrival: &Arrival) -> &PreparedHttp1 {
         &self.all[arrival.request as usize]
     }
 }
 
 /// A connection.
-pub(super) struct Http1 {
+pub(super) struct Http1Connection {
     stream: Stream,
     reader: response::ResponseReader,
     /// Read and not taken in: the beginning of a head or of a line.
@@ -119,7 +121,7 @@ pub(super) struct Http1 {
     reusable: bool,
     /// Whether a whole exchange has gone well before.
     used: bool,
-    exchange: Option<Exchange>,
+    exchange: Option<Http1Exchange>,
     /// Those behind it, where there may be any.
     behind: Option<Box<Behind>>,
     /// The request that is written, if it differs each time.
@@ -130,13 +132,13 @@ pub(super) struct Http1 {
     conduct: Option<Box<Conduct>>,
 }
 
-impl fmt::Debug for Http1 {
+impl fmt::Debug for Http1Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http1").field("used", &self.used).finish_non_exhaustive()
+        f.debug_struct("Http1Connection").field("used", &self.used).finish_non_exhaustive()
     }
 }
 
-impl Connection for Http1 {
+impl Connection for Http1Connection {
     type Requests = Http1Requests;
 
     const AWAITED: &'static str = "no connection";
@@ -187,7 +189,7 @@ impl Connection for Http1 {
         let prepared = shared.requests.of(&arrival);
         let mut in_flight = InFlight::new(arrival, now);
         in_flight.watch(prepared.watch.as_deref());
-        let exchange = Exchange::new(in_flight);
+        let exchange = Http1Exchange::new(in_flight);
         match &mut self.behind {
             Some(behind) if self.exchange.is_some() => behind.push(exchange),
             _ => {
@@ -198,13 +200,13 @@ impl Connection for Http1 {
         Ok(())
     }
 
-    /// Reads before it writes: what has come until then is no reply to a request that has not left.
+    /// Reads before it writes: what has come until then can't be a reply to a request that has not left.
     fn drive(
         &mut self,
         cx: &mut Context<'_>,
         shared: &mut Shared<Http1Requests>,
         sink: &mut impl Sink,
-    ) -> Progress {
+    ) -> ConnectionState {
         if let Some(conduct) = &mut self.conduct {
             conduct.rates.begin();
         }
@@ -213,13 +215,13 @@ impl Connection for Http1 {
             // A peer that has had enough may have replied before it closed: the reply is read all the same.
             self.read(cx, shared, sink).or_else(|| Some(self.lost(Some(&error), shared, sink)))
         });
-        let Some(closed) = closed else { return Progress::Going };
+        let Some(closed) = closed else { return ConnectionState::Going };
         if let Some(behind) = &mut self.behind {
             // What is said of a connection with its last reply holds for those behind it.
             let is_announced = self.used && !self.reusable && closed.by == Closer::Server;
             behind.give_back(is_announced, shared, sink);
         }
-        Progress::Gone(closed)
+        ConnectionState::Gone(closed)
     }
 
     fn next_wake(&self, limits: &Limits) -> Option<Nanos> {
@@ -231,7 +233,7 @@ impl Connection for Http1 {
     }
 
     fn expire(&mut self, now: Nanos, limits: &Limits, sink: &mut impl Sink) -> bool {
-        let is_late = |exchange: &mut Exchange| exchange.in_flight.deadline(limits.timeout) <= now;
+        let is_late = |exchange: &mut Http1Exchange| exchange.in_flight.deadline(limits.timeout) <= now;
         let Some(mut late) = self.exchange.take_if(is_late) else { return false };
         sink.ended(late.in_flight.ended(now, Outcome::TimedOut));
         if let Some(behind) = &mut self.behind {
@@ -249,7 +251,7 @@ impl Connection for Http1 {
     }
 }
 
-impl Http1 {
+impl Http1Connection {
     /// Reads and takes in what has come. Some: that was the end.
     fn read(
         &mut self,
@@ -383,7 +385,7 @@ impl Http1 {
         if self.rendered.capacity() > MAX_KEPT && self.behind.is_none() {
             self.rendered = Vec::new();
         }
-        let Exchange { in_flight, written, length, .. } = self.exchange.as_mut()?;
+        let Http1Exchange { in_flight, written, length, .. } = self.exchange.as_mut()?;
         let is_unread = *written < *length;
         sink.ended(in_flight.ended(shared.clock.now(), Outcome::Replied));
         self.exchange = None;
@@ -405,7 +407,7 @@ impl Http1 {
 
     /// Bytes have come that no request asked for; one that has not left goes another way.
     fn unasked(&mut self, sink: &mut impl Sink) -> Closed {
-        if let Some(Exchange { in_flight, .. }) = self.exchange.take() {
+        if let Some(Http1Exchange { in_flight, .. }) = self.exchange.take() {
             sink.put_back(in_flight.arrival);
         }
         let message = "the server sent bytes that no request asked for";
@@ -430,11 +432,11 @@ impl Http1 {
     ) -> Closed {
         let untouched = self.used && !self.reader.has_begun() && self.rest.is_empty();
         match self.exchange.take() {
-            Some(Exchange { in_flight, written: 0, .. }) => sink.put_back(in_flight.arrival),
+            Some(Http1Exchange { in_flight, written: 0, .. }) => sink.put_back(in_flight.arrival),
             Some(exchange) if untouched && shared.requests.of(&exchange.in_flight.arrival).resends => {
                 match exchange.in_flight.resend(Arrival::MAX_RESENDS) {
                     Ok(arrival) => sink.resend(arrival),
-                    Err(in_flight) => self.exchange = Some(Exchange::new(in_flight)),
+                    Err(in_flight) => self.exchange = Some(Http1Exchange::new(in_flight)),
                 }
             }
             exchange => self.exchange = exchange,

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Idle connections, whatever they speak.
-pub(super) trait Idle: fmt::Debug {
+pub(super) trait IdleConnections: fmt::Debug {
     /// Goes on with what there is. True: something that had come was left unread.
     fn turn(&mut self, cx: &mut Context<'_>, seen: Nanos, recording: &mut Recording) -> bool;
 
@@ -35,14 +35,14 @@ pub(super) trait Idle: fmt::Debug {
 }
 
 /// Those of one kind.
-struct Kept<C: Connection> {
+struct IdlePool<C: Connection> {
     pool: Pool<C>,
     wanted: u64,
 }
 
-impl<C: Connection> fmt::Debug for Kept<C> {
+impl<C: Connection> fmt::Debug for IdlePool<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").field("wanted", &self.wanted).finish_non_exhaustive()
+        f.debug_struct("IdlePool").field("wanted", &self.wanted).finish_non_exhaustive()
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) fn open<C>(
     connector: Connector,
     load: Limits,
     clock: Clock,
-) -> Box<dyn Idle>
+) -> Box<dyn IdleConnections>
 where
     C: Connection + 'static,
 {
@@ -62,12 +62,12 @@ where
     let limits = Limits { connections, kept: connections, requests: u64::MAX, age: Nanos::MAX, ..load };
     let mut pool = Pool::<C>::new(requests, ids, connector, limits, clock);
     pool.want(0, clock.now());
-    Box::new(Kept { pool, wanted })
+    Box::new(IdlePool { pool, wanted })
 }
 
-impl<C: Connection> Idle for Kept<C> {
+impl<C: Connection> IdleConnections for IdlePool<C> {
     fn turn(&mut self, cx: &mut Context<'_>, seen: Nanos, recording: &mut Recording) -> bool {
-        let results = &mut Results { recording, is_over: false };
+        let results = &mut IdleResults { recording, is_over: false };
         self.pool.drive(cx, results);
         let is_cut_short = self.pool.was_cut_short();
         self.pool.expire(seen, results);
@@ -83,7 +83,7 @@ impl<C: Connection> Idle for Kept<C> {
     }
 
     fn end(&mut self, now: Nanos, recording: &mut Recording) {
-        let results = &mut Results { recording, is_over: true };
+        let results = &mut IdleResults { recording, is_over: true };
         results.record().wanted += self.wanted;
         self.pool.abandon(now, results);
     }
@@ -94,19 +94,19 @@ impl<C: Connection> Idle for Kept<C> {
 }
 
 /// Where they put what happens.
-struct Results<'a> {
+struct IdleResults<'a> {
     recording: &'a mut Recording,
     /// They are closed because the run is over.
     is_over: bool,
 }
 
-impl Results<'_> {
+impl IdleResults<'_> {
     fn record(&mut self) -> &mut Record {
         self.recording.records().connections.idle()
     }
 }
 
-impl Sink for Results<'_> {
+impl Sink for IdleResults<'_> {
     // They have no requests.
     fn ended(&mut self, _: Ended<'_>) {}
 

@@ -26,13 +26,13 @@ pub(super) struct Question {
 pub(super) struct Lateness {
     /// All that had come by then was read in an earlier turn.
     floor: Nanos,
-    /// All that had come by then is told of in this turn.
+    /// All that had come by then is reported in this turn.
     told: Nanos,
     ready_since: Nanos,
     held_up: Nanos,
 }
 
-/// Whatever a socket holds has been read after so long, however much comes: a turn that is cut short again and again
+/// Whatever a socket holds has been read after this time, however much comes: a turn that is cut short again and again
 /// stands in the way of nothing.
 const LONGEST_CUT: Nanos = 100_000_000;
 
@@ -41,7 +41,7 @@ impl Lateness {
     pub(super) fn begin(&mut self, question: Question) {
         let Question { asked, answered, slept, run_delay, alarm } = question;
         // A process that is stopped, or a machine that stands still, sleeps beyond its alarm without any run delay. The answer
-        // may then be of before: a call that is interrupted tells of nothing.
+        // may then be of before: a call that is interrupted reports nothing.
         let overslept = answered.saturating_sub(alarm.max(asked));
         let held_up = if slept { overslept.max(run_delay) } else { 0 };
         self.told = answered.saturating_sub(held_up).max(asked.min(answered)).max(self.floor);
@@ -118,7 +118,7 @@ mod tests {
         let stopped = slept(MILLI, 1500 * MILLI, 0);
         let lateness = after(&[immediately(0), stopped]);
         assert_eq!((lateness.ready_since(), lateness.seen(false)), (11 * MILLI, 11 * MILLI));
-        // The call was interrupted: what has come is told of by the next one.
+        // The call was interrupted: what has come is reported by the next one.
         let lateness = after(&[immediately(0), stopped, immediately(1500 * MILLI)]);
         assert_eq!(lateness.ready_since(), 11 * MILLI);
         assert_eq!(lateness.seen(false), 1500 * MILLI + MICRO);

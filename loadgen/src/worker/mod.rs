@@ -57,7 +57,7 @@ const TICK: Nanos = 10_000_000;
 /// How often the loop goes round before the runtime has its turn.
 const ROUNDS: usize = 16;
 
-/// A worker that was kept from running for so long is told of in the report.
+/// A worker that was kept from running for this time is named in the report.
 const HELD_UP: Nanos = 10_000_000;
 
 /// What a worker is to do.

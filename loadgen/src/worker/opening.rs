@@ -13,7 +13,7 @@ use std::{
 use transport::{Socket, Stream, proxy_protocol, tls::Facts};
 
 use super::{
-    dial::{Sources, dial},
+    dial::{SocketOptions, dial},
     secured,
     tunnel::{self, Tunnel},
 };
@@ -37,12 +37,12 @@ const MAX_PAUSE_OF_MESSAGES: Nanos = 100_000_000;
 /// Where nothing waits: a server that is down, or refuses all, is not to be asked by thousands of connections all the time.
 const MAX_PAUSE: Nanos = 1_000_000_000;
 
-/// What fails so long after the last failure is not in a row with it: pauses are half as long.
+/// What fails this time after the last failure is not in a row with it: pauses are half as long.
 const END_OF_A_ROW: Nanos = 2 * MAX_PAUSE;
 
 /// Failures in a row, and the pause that follows from them. Attempts that began together count as one, however many they are.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Row {
+pub(super) struct Backoff {
     failures: u32,
     /// How many there were before connections that were made, of which none has been of use yet.
     before: u32,
@@ -51,7 +51,7 @@ pub(super) struct Row {
     counted_at: Nanos,
 }
 
-impl Row {
+impl Backoff {
     /// One that began at `since` has failed: it could not be made, or broke before it was of use.
     pub(super) fn failed(&mut self, at: Nanos, since: Nanos) {
         if at.saturating_sub(self.at) > END_OF_A_ROW {
@@ -101,12 +101,12 @@ impl Row {
 
 /// A connection in the making.
 pub(super) struct Opening {
-    stage: Stage,
+    stage: OpeningStage,
     beginning: Beginning,
     clock: Clock,
 }
 
-enum Stage {
+enum OpeningStage {
     Connecting(Pin<Box<dyn Future<Output = io::Result<Socket>>>>),
     /// What comes before everything else is written, and answered.
     Greeting {
@@ -126,7 +126,7 @@ enum Stage {
 /// What connections begin with, before their protocol.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beginning {
-    sources: Sources,
+    sources: SocketOptions,
     proxy_header: Option<proxy_protocol::HeaderVersion>,
     /// What a proxy is asked for a tunnel with.
     connect: Option<Arc<[u8]>>,
@@ -138,7 +138,7 @@ impl Beginning {
     pub(super) fn new(site: &Site, recv_rate: Option<u64>, offer: Option<Offer>) -> Self {
         let route = site.route();
         Self {
-            sources: Sources::new(&route.sources).read_at(recv_rate),
+            sources: SocketOptions::new(&route.sources).read_at(recv_rate),
             proxy_header: route.proxy_header,
             connect: route.connect_request(site.target()).map(Arc::from),
             offer: offer.map(Arc::new),
@@ -185,12 +185,12 @@ impl fmt::Debug for Opening {
 }
 
 impl Opening {
-    /// What there is not yet; none before the connection itself is there.
+    /// What is not there yet; none before the connection itself is.
     pub(super) fn awaited(&self) -> Option<&'static str> {
         match &self.stage {
-            Stage::Greeting { tunnel: Some(_), .. } => Some("no answer of the proxy to CONNECT"),
-            Stage::Handshake { .. } => Some("no end of the TLS handshake"),
-            Stage::Connecting(_) | Stage::Greeting { .. } | Stage::Done => None,
+            OpeningStage::Greeting { tunnel: Some(_), .. } => Some("no answer of the proxy to CONNECT"),
+            OpeningStage::Handshake { .. } => Some("no end of the TLS handshake"),
+            OpeningStage::Connecting(_) | OpeningStage::Greeting { .. } | OpeningStage::Done => None,
         }
     }
 
@@ -200,20 +200,20 @@ impl Opening {
     /// It could not be connected, or the handshake has failed.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Connected, Failure>> {
         loop {
-            self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
-                Stage::Connecting(mut connecting) => {
+            self.stage = match std::mem::replace(&mut self.stage, OpeningStage::Done) {
+                OpeningStage::Connecting(mut connecting) => {
                     let Poll::Ready(socket) = connecting.as_mut().poll(cx) else {
-                        self.stage = Stage::Connecting(connecting);
+                        self.stage = OpeningStage::Connecting(connecting);
                         return Poll::Pending;
                     };
                     let socket = socket.map_err(|error| Failure::from_io(&error))?;
                     let out = self.beginning.greeting(&socket);
                     let tunnel = self.beginning.connect.is_some().then(Tunnel::default);
-                    Stage::Greeting { socket, out, tunnel, at: self.clock.now() }
+                    OpeningStage::Greeting { socket, out, tunnel, at: self.clock.now() }
                 }
-                Stage::Greeting { mut socket, mut out, mut tunnel, at } => {
+                OpeningStage::Greeting { mut socket, mut out, mut tunnel, at } => {
                     if greet(&mut socket, &mut out, tunnel.as_mut(), cx)?.is_pending() {
-                        self.stage = Stage::Greeting { socket, out, tunnel, at };
+                        self.stage = OpeningStage::Greeting { socket, out, tunnel, at };
                         return Poll::Pending;
                     }
                     let mut stream = Stream::from(socket);
@@ -223,12 +223,12 @@ impl Opening {
                     stream
                         .begin_tls_as_client(Arc::clone(&offer.config), offer.name.clone())
                         .map_err(|failure| secured::explained(&failure, offer))?;
-                    Stage::Handshake { stream, at, since: self.clock.now() }
+                    OpeningStage::Handshake { stream, at, since: self.clock.now() }
                 }
-                Stage::Handshake { mut stream, at, since } => {
+                OpeningStage::Handshake { mut stream, at, since } => {
                     let Some(offer) = &self.beginning.offer else { return Poll::Pending };
                     let Poll::Ready(facts) = stream.poll_handshake(cx) else {
-                        self.stage = Stage::Handshake { stream, at, since };
+                        self.stage = OpeningStage::Handshake { stream, at, since };
                         return Poll::Pending;
                     };
                     let facts = facts.map_err(|failure| secured::explained(&failure, offer))?;
@@ -242,7 +242,7 @@ impl Opening {
                     };
                     return Poll::Ready(Ok(Connected { stream, at, secured }));
                 }
-                Stage::Done => return Poll::Pending,
+                OpeningStage::Done => return Poll::Pending,
             };
         }
     }
@@ -281,25 +281,25 @@ pub(crate) struct Connector {
     /// Which address and which source are next, and how far apart those of one part are.
     next: usize,
     step: usize,
-    row: Row,
+    row: Backoff,
     /// The longest pause where something waits.
     longest: Nanos,
-    pace: Option<Rc<Cell<Pace>>>,
+    pace: Option<Rc<Cell<OpeningPace>>>,
 }
 
 /// How fast connections are opened.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct OpeningPace {
     /// Nanoseconds between two of them.
     interval: Nanos,
     /// When the next one may begin.
     next: Nanos,
 }
 
-/// What was missed is made up for if it was missed by no more than this.
+/// What was missed is made up for if it was missed by this at most.
 const MAX_CATCH_UP: Nanos = 50_000_000;
 
-impl Pace {
+impl OpeningPace {
     /// A part's share of a rate of connections per second, from `now` on: the parts take turns.
     pub(crate) fn new(per_second: f64, part: Part, now: Nanos) -> Self {
         let between = 1e9 / per_second;
@@ -319,12 +319,12 @@ impl Connector {
         addresses: Addresses,
         beginning: Beginning,
         part: Part,
-        pace: Option<Pace>,
+        pace: Option<OpeningPace>,
         clock: Clock,
     ) -> Self {
         let (next, step) = (part.index() as usize, part.of() as usize);
         let pace = pace.map(|pace| Rc::new(Cell::new(pace)));
-        let (row, longest) = (Row::default(), MAX_PAUSE_OF_REQUESTS);
+        let (row, longest) = (Backoff::default(), MAX_PAUSE_OF_REQUESTS);
         Self { addresses, beginning, clock, next, step, row, longest, pace }
     }
 
@@ -333,10 +333,10 @@ impl Connector {
         Self { longest: MAX_PAUSE_OF_MESSAGES, ..self }
     }
 
-    /// Another one to the same target, which opens connections at the same pace by turns.
+    /// Another one to the same target, and the two open connections at this pace together, in turn.
     pub(super) fn beside(&self) -> Self {
         let (addresses, beginning) = (self.addresses.clone(), self.beginning.clone());
-        Self { addresses, beginning, row: Row::default(), pace: self.pace.clone(), ..*self }
+        Self { addresses, beginning, row: Backoff::default(), pace: self.pace.clone(), ..*self }
     }
 
     /// Begins to connect to the next address, and to the others if that fails, unless it is too early after a failure;
@@ -355,7 +355,7 @@ impl Connector {
         // Each part goes through all addresses, and all parts through all sources.
         let first = turn / self.step + turn % self.step;
         let connecting = Box::pin(dial(self.addresses.get(), first, self.beginning.sources.clone(), turn));
-        let stage = Stage::Connecting(connecting);
+        let stage = OpeningStage::Connecting(connecting);
         Some(Opening { stage, beginning: self.beginning.clone(), clock: self.clock })
     }
 
@@ -399,7 +399,7 @@ pub(crate) async fn negotiate(
 ) -> Result<Option<Box<[u8]>>, Failure> {
     let beginning = Beginning::new(site, None, Some(offer));
     let connecting = Box::pin(dial(addresses.get(), 0, beginning.sources.clone(), 0));
-    let mut opening = Opening { stage: Stage::Connecting(connecting), beginning, clock };
+    let mut opening = Opening { stage: OpeningStage::Connecting(connecting), beginning, clock };
     let connected = std::future::poll_fn(|cx| opening.poll(cx)).await?;
     Ok(connected.secured.and_then(|secured| secured.facts.alpn))
 }

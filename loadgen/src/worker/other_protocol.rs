@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::plan::{Protocol, Target};
 
-/// How many bytes are shown of what nobody knows.
+/// How many bytes are shown of an unknown protocol.
 const SHOWN: usize = 16;
 
 /// The preface of a server's HTTP/2: SETTINGS on stream 0, after three bytes of length (RFC 9113 section 3.4).
@@ -34,7 +34,7 @@ pub(super) fn instead_of_tls(first: &[u8], target: &Target) -> String {
     if first.starts_with(SSH) {
         return "the server speaks SSH".to_owned();
     }
-    format!("the server does not speak TLS on this port (first bytes {})", Shown(first))
+    format!("the server does not speak TLS on this port (first bytes {})", QuotedBytes(first))
 }
 
 /// What a server speaks instead of HTTP/2, if the first bytes of a connection say so.
@@ -45,7 +45,7 @@ pub(super) fn instead_of_http2(first: &[u8], target: &Target) -> Option<String> 
     other(first, target).or_else(|| {
         // A frame of a type that has a name, even where another should be: the engine says which rule that breaks.
         let is_frame = first.len() < HEAD || length(first) <= MOST_FRAME && first[3] <= LAST_TYPE;
-        (!is_frame).then(|| format!("the server does not speak HTTP/2 (first bytes {})", Shown(first)))
+        (!is_frame).then(|| format!("the server does not speak HTTP/2 (first bytes {})", QuotedBytes(first)))
     })
 }
 
@@ -57,7 +57,7 @@ pub(super) fn instead_of_http1(first: &[u8], target: &Target) -> Option<String> 
     other(first, target).or_else(|| {
         let shared = first.len().min(STATUS_LINE.len());
         let is_begun = first[..shared] == STATUS_LINE[..shared];
-        (!is_begun).then(|| format!("the server does not speak HTTP/1 (first bytes {})", Shown(first)))
+        (!is_begun).then(|| format!("the server does not speak HTTP/1 (first bytes {})", QuotedBytes(first)))
     })
 }
 
@@ -98,10 +98,10 @@ fn length(first: &[u8]) -> u32 {
     u32::from_be_bytes([0, first[0], first[1], first[2]])
 }
 
-/// The first bytes as text between quotes, with escapes for what is no ASCII text.
-struct Shown<'a>(&'a [u8]);
+/// The first bytes as text between quotes, with escapes for what is not ASCII text.
+struct QuotedBytes<'a>(&'a [u8]);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for QuotedBytes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.0[..self.0.len().min(SHOWN)].escape_ascii())
     }

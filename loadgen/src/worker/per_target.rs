@@ -10,14 +10,14 @@ use super::{
     connection::Limits,
     dispatcher::{Dispatcher, Late, Results},
     follow::Following,
-    http1::Http1,
-    http2::Http2,
-    idle::{self, Idle},
+    http1::Http1Connection,
+    http2::Http2Connection,
+    idle::{self, IdleConnections},
     lateness::Lateness,
-    opening::{Beginning, Connector, Pace},
+    opening::{Beginning, Connector, OpeningPace},
     own::Only,
-    pool::{Bound, Pool},
-    websocket::{Messages, OverHttp1, OverHttp2},
+    pool::{ConnectionTurns, Pool},
+    websocket::{OverHttp1, OverHttp2, SocketMessages},
 };
 use crate::{
     clock::{Clock, Nanos, nanos},
@@ -36,7 +36,7 @@ pub(super) struct PerTarget {
     clock: Clock,
     staged: Option<Staged>,
     /// Connections beside those of the load.
-    idle: Option<Box<dyn Idle>>,
+    idle: Option<Box<dyn IdleConnections>>,
     /// Whether something that had come was left unread in this turn.
     is_cut_short: bool,
     /// Which bounds were reached while requests waited.
@@ -63,8 +63,8 @@ impl Staged {
 /// A pool for each kind of connection.
 #[derive(Debug)]
 enum AnyPool {
-    Http1(Pool<Http1>),
-    Http2(Pool<Http2>),
+    Http1(Pool<Http1Connection>),
+    Http2(Pool<Http2Connection>),
     WebSocket(Pool<OverHttp1>),
     WebSocketOverHttp2(Pool<OverHttp2>),
 }
@@ -124,7 +124,7 @@ impl PerTarget {
             is_verified: plan.verify().is_some(),
         };
         let offer = site.tls().map(|tls| tls.offer(Some(protocol)));
-        let pace = lifetime.per_second.map(|rate| Pace::new(rate, *part, clock.now()));
+        let pace = lifetime.per_second.map(|rate| OpeningPace::new(rate, *part, clock.now()));
         let beginning = Beginning::new(site, plan.client().recv_rate, offer);
         let connector = Connector::new(order.addresses[index].clone(), beginning, *part, pace, *clock);
         let connector = if plan.message().is_some() { connector.for_messages() } else { connector };
@@ -134,13 +134,13 @@ impl PerTarget {
             let (connector, requests) = (connector.beside(), (&**plan, site, texts()));
             match (protocol, plan.message()) {
                 (Protocol::Http1, None) => {
-                    idle::open::<Http1>(idle, requests.into(), *ids, connector, limits, *clock)
+                    idle::open::<Http1Connection>(idle, requests.into(), *ids, connector, limits, *clock)
                 }
                 (Protocol::Http2, None) => {
-                    idle::open::<Http2>(idle, requests.into(), *ids, connector, limits, *clock)
+                    idle::open::<Http2Connection>(idle, requests.into(), *ids, connector, limits, *clock)
                 }
                 (protocol, Some(message)) => {
-                    let messages = Messages::new(plan, message, texts(), *part);
+                    let messages = SocketMessages::new(plan, message, texts(), *part);
                     match protocol {
                         Protocol::Http1 => {
                             idle::open::<OverHttp1>(idle, messages, *ids, connector, limits, *clock)
@@ -160,9 +160,9 @@ impl PerTarget {
                 AnyPool::Http2(Pool::new((&**plan, site, texts()).into(), *ids, connector, limits, *clock))
             }
             (protocol, Some(message)) => {
-                let messages = Messages::new(plan, message, texts(), *part);
+                let messages = SocketMessages::new(plan, message, texts(), *part);
                 // In a closed loop, whichever has its echo sends the next.
-                let bound = is_open.then(|| Bound::new(connections, *part));
+                let bound = is_open.then(|| ConnectionTurns::new(connections, *part));
                 match protocol {
                     Protocol::Http1 => {
                         AnyPool::WebSocket(Pool::new(messages, *ids, connector, limits, *clock).bound(bound))

@@ -12,15 +12,17 @@ const SECOND: u128 = 1_000_000_000;
 /// How fast a connection reads and writes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rates {
-    receiving: Option<Rate>,
-    sending: Option<Rate>,
+    receiving: Option<ByteRate>,
+    sending: Option<ByteRate>,
 }
 
 impl Rates {
     /// Those of a plan's connections, if they have any.
     pub(super) fn of(client: &Client) -> Option<Self> {
-        let rates =
-            Self { receiving: client.recv_rate.map(Rate::new), sending: client.send_rate.map(Rate::new) };
+        let rates = Self {
+            receiving: client.recv_rate.map(ByteRate::new),
+            sending: client.send_rate.map(ByteRate::new),
+        };
         (rates.receiving.is_some() || rates.sending.is_some()).then_some(rates)
     }
 
@@ -63,7 +65,7 @@ impl Rates {
 
 /// Bytes by time.
 #[derive(Clone, Debug)]
-struct Rate {
+struct ByteRate {
     per_second: u64,
     /// By then, all bytes so far are due.
     until: Nanos,
@@ -71,7 +73,7 @@ struct Rate {
     due: Option<Nanos>,
 }
 
-impl Rate {
+impl ByteRate {
     fn new(per_second: u64) -> Self {
         Self { per_second: per_second.max(1), until: 0, due: None }
     }
@@ -113,9 +115,9 @@ impl Rate {
 mod tests {
     use super::*;
 
-    /// How many bytes are released, when somebody who always wants more asks whenever there are some.
+    /// How many bytes are released, when a reader that always wants more asks whenever there are some.
     fn released(per_second: u64, time: Nanos) -> (u64, u64) {
-        let mut rates = Rates { receiving: None, sending: Some(Rate::new(per_second)) };
+        let mut rates = Rates { receiving: None, sending: Some(ByteRate::new(per_second)) };
         let (mut now, mut sent, mut turns) = (5 * PART, 0, 0);
         let end = now + time;
         while now < end {
@@ -153,19 +155,19 @@ mod tests {
 
     #[test]
     fn what_was_not_used_is_lost_but_for_two_parts() {
-        let mut rate = Rate::new(1000);
+        let mut rate = ByteRate::new(1000);
         assert_eq!(rate.allowed(3600 * 1_000_000_000, 5000), 20);
         rate.take(3600 * 1_000_000_000, 20);
         assert_eq!(
             (rate.allowed(3600 * 1_000_000_000, 5000), rate.due),
             (0, Some(3600 * 1_000_000_000 + PART))
         );
-        assert_eq!((rate.allowed(0, 0), Rate::new(1).allowed(u64::MAX, 7)), (0, 1));
+        assert_eq!((rate.allowed(0, 0), ByteRate::new(1).allowed(u64::MAX, 7)), (0, 1));
     }
 
     #[test]
     fn nothing_is_due_that_nobody_asked_for() {
-        let mut rates = Rates { receiving: Some(Rate::new(10)), sending: None };
+        let mut rates = Rates { receiving: Some(ByteRate::new(10)), sending: None };
         let now = 100 * PART;
         assert_eq!((rates.receivable(now, 100), rates.sendable(now, 100)), (1, 100));
         rates.received(now, 1);

@@ -12,8 +12,8 @@ use transport::Address;
 use super::{
     connection::{Connection, Limits},
     dispatcher::{Dispatcher, Late, Results},
-    http1::Http1,
-    http2::Http2,
+    http1::Http1Connection,
+    http2::Http2Connection,
     opening::{Beginning, Connector},
     pool::Pool,
     *,
@@ -111,7 +111,7 @@ where
 async fn the_loop_turns_again_when_a_connection_has_come_about() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let order = order("http://127.0.0.1:1", listener.local_addr().unwrap());
-    let mut bench = Bench::<Http1>::new(&order, 1);
+    let mut bench = Bench::<Http1Connection>::new(&order, 1);
     let back = bench.pool.submit(Arrival::new(7, 0, 0), 0);
     assert_eq!(back.unwrap_err().number, 7, "without a connection it comes back");
     bench.moved().await;
@@ -124,7 +124,7 @@ async fn the_loop_turns_again_when_a_connection_has_come_about() {
 async fn the_loop_turns_again_when_streams_are_allowed_and_when_more_are() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let order = order("127.0.0.1:1", listener.local_addr().unwrap());
-    let mut bench = Bench::<Http2>::new(&order, 9);
+    let mut bench = Bench::<Http2Connection>::new(&order, 9);
     let (raise, raised) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
         let mut stream = listener.accept().unwrap().0;
@@ -148,7 +148,7 @@ async fn a_reply_that_came_before_its_request_is_not_taken_for_the_reply() {
     const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let order = order("http://127.0.0.1:1", listener.local_addr().unwrap());
-    let mut bench = Bench::<Http1>::new(&order, 1);
+    let mut bench = Bench::<Http1Connection>::new(&order, 1);
     bench.moved().await;
     let mut peer = listener.accept().unwrap().0;
     bench.dispatcher.start_closed(Some(2), 0..Nanos::MAX, Part::WHOLE);
@@ -197,7 +197,7 @@ async fn a_reply_that_came_before_its_request_is_not_taken_for_the_reply() {
 async fn the_pool_is_looked_at_when_a_reply_is_late_and_not_before() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let order = order("http://127.0.0.1:1", listener.local_addr().unwrap());
-    let mut bench = Bench::<Http1>::new(&order, 1);
+    let mut bench = Bench::<Http1Connection>::new(&order, 1);
     assert_eq!(bench.pool.next_wake(0, false), 1 << 40, "the time to connect");
     bench.moved().await;
     bench.dispatcher.start_closed(Some(1), 0..Nanos::MAX, Part::WHOLE);
@@ -218,7 +218,7 @@ async fn an_attempt_that_is_behind_wakes_nobody() {
     connector.failed(0, 0);
     let at = connector.next_attempt(true).unwrap();
     let requests = (&*order.plan, &order.plan.sites()[0], order.plan.texts(order.ids, 0, 1)).into();
-    let pool = Pool::<Http1>::new(requests, order.ids, connector, limits, order.clock);
+    let pool = Pool::<Http1Connection>::new(requests, order.ids, connector, limits, order.clock);
     assert_eq!((pool.next_wake(0, true), pool.next_wake(0, false)), (at, Nanos::MAX));
     assert_eq!(pool.next_wake(at, true), Nanos::MAX);
 }
@@ -234,7 +234,7 @@ fn a_closed_loop_wakes_its_worker_at_its_end_and_not_after_it() {
 async fn timeouts_are_looked_for_once_a_millisecond_however_many_there_are() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let order = order("http://127.0.0.1:1", listener.local_addr().unwrap());
-    let mut bench = Bench::<Http1>::new(&order, 1);
+    let mut bench = Bench::<Http1Connection>::new(&order, 1);
     bench.moved().await;
     bench.dispatcher.start_closed(Some(1), 0..Nanos::MAX, Part::WHOLE);
     bench.send();

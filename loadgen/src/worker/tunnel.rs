@@ -32,7 +32,7 @@ impl Tunnel {
     /// Goes on until the proxy has agreed.
     ///
     /// # Errors
-    /// It has refused, or what it says is no reply.
+    /// It has refused, or what it says is not a reply.
     pub(super) fn poll(&mut self, tcp: &mut TcpStream, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         loop {
             let mut space = [0; LOOK];

@@ -146,7 +146,7 @@ fn a_connection_has_as_many_requests_as_it_may_have() {
 }
 
 #[test]
-fn no_more_connections_than_asked_for_are_open_at_once() {
+fn no_more_connections_than_asked_for_are_open_at_the_same_time() {
     let open = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
     let seen = Arc::clone(&open);
     let peer = serve(move |_, mut stream| {

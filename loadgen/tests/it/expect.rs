@@ -65,7 +65,7 @@ fn a_body_follows_when_the_server_says_nothing_for_a_second() {
         read_request(&mut stream).unwrap();
         assert_eq!(read(&mut stream, 5), "hello");
         assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
-        // It comes too late, and nobody minds.
+        // It comes too late, which is harmless.
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
         stream.write_all(OK).unwrap();
     });

@@ -74,12 +74,12 @@ fn the_capacity_of_a_real_server_is_found_within_twenty_percent() {
         let (out, err) = (text(&output.stdout), text(&output.stderr));
         let found: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
         assert!(jsonschema::is_valid(&schema, &found), "{out}");
-        // Each step is told when it is over.
+        // Each step is reported when it is over.
         let steps = found["steps"].as_array().unwrap();
         let told: Vec<_> = err.lines().filter(|line| line.contains(" requests/s: p50 ")).collect();
         assert_eq!(told.len(), steps.len(), "{err}");
         assert!(told[0].starts_with("50 requests/s: p50 "), "{err}");
-        // It says so if it can't tell.
+        // It says so if it does not know.
         let held = found["held_rate_per_second"].as_f64();
         assert!(held.is_none_or(|held| held <= CAPACITY * 1.2), "{out}");
         if found["result"] != "loadgen_limited" || attempt == ATTEMPTS {
@@ -112,7 +112,7 @@ fn a_search_that_reaches_its_highest_rate_says_that_the_target_may_do_more() {
 }
 
 #[test]
-fn a_target_that_does_not_even_hold_the_first_rate_has_an_exit_code_of_its_own() {
+fn a_target_that_does_not_even_hold_the_first_rate_has_its_own_exit_code() {
     // One in four fails, which is more than the bound, and the other time most of them.
     for (every, code, said) in [(4, 99, "error_rate was 25."), (1, 1, "status 503")] {
         let peer = serve_http1(move |number| match number % every {

@@ -132,7 +132,7 @@ fn method_and_body_are_kept_or_dropped_as_the_status_has_it() {
 }
 
 #[test]
-fn nothing_is_followed_to_what_is_no_target_of_the_run() {
+fn redirects_are_followed_only_to_targets_of_the_run() {
     let other = closed_port();
     for location in [
         format!("http://{other}/"),

@@ -298,7 +298,7 @@ fn what_reflection_does_not_know_is_answered_with_what_it_does() {
 
 /// A server that has neither version of reflection.
 #[test]
-fn a_server_without_reflection_is_told_from_one_that_can_not_be_asked() {
+fn a_server_without_reflection_is_distinguished_from_one_that_can_not_be_asked() {
     let peer = serve(|_| vec![head_of(END_STREAM, &[("grpc-status", "12")])]);
     let target = |method: &str| format!("grpc://{}/{method}", peer.address);
     let error = Run::new(plan(&[], &target("some.Service/Method")).unwrap()).start().unwrap_err();
@@ -567,7 +567,7 @@ fn a_stream_that_is_reset_after_the_deadline_has_exceeded_it() {
             loop {
                 let stream = wire.request()?;
                 let asked = std::time::Instant::now();
-                // As long as the shorter deadline, and as the client takes to tell of it.
+                // As long as the shorter deadline, and as the client takes to report it.
                 while asked.elapsed() < std::time::Duration::from_millis(5) {
                     std::thread::yield_now();
                 }

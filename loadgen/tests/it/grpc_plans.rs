@@ -15,7 +15,7 @@ use crate::{
     peer::{Peer, failures, finish},
 };
 
-/// A plan in a file of its own, beside which other files are.
+/// A plan in its own file, beside which other files are.
 fn plan(text: &str, others: &[(&str, &str)]) -> Result<Plan, String> {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in others {
@@ -302,7 +302,7 @@ load: {{total: 70, connections: 2}}
 }
 
 #[test]
-fn a_success_over_http_is_no_call_that_ended_with_ok() {
+fn a_success_over_http_is_not_a_call_that_ended_with_ok() {
     let server = Embedded::start().unwrap();
     let address = server.address();
     let summary = run(
@@ -428,7 +428,7 @@ loads:
 }
 
 #[test]
-fn what_one_of_several_services_is_not_is_told_with_the_place_of_its_request() {
+fn what_one_of_several_services_is_not_is_reported_with_the_place_of_its_request() {
     let server = Embedded::start().unwrap();
     let text = format!(
         "target: grpc://{}\nrequests:\n- path: /dummy.v1.TestService/Unary\n  body: '{{}}'\n- path: /echo.EchoService/Echo\n  body: '{{}}'\n\
@@ -468,7 +468,7 @@ fn calls_and_requests_share_a_run_and_not_their_connections() {
 }
 
 #[test]
-fn calls_go_to_several_targets_by_turns() {
+fn calls_go_to_several_targets_in_turn() {
     let servers = [Embedded::start().unwrap(), Embedded::start().unwrap()];
     let [one, other] = servers.each_ref().map(|server| server.address());
     let summary = run(
@@ -485,7 +485,7 @@ fn calls_go_to_several_targets_by_turns() {
 }
 
 #[test]
-fn a_mistake_in_a_call_is_told_with_its_place_before_anything_is_sent() {
+fn a_mistake_in_a_call_is_reported_with_its_place_before_anything_is_sent() {
     let (peer, seen) = server();
     let head = format!("target: grpc://{}\nproto: a.proto\nrequests:\n", peer.address);
     let others = [("a.proto", PROTO), ("r.csv", "n\n1\nx\n")];

@@ -1,4 +1,4 @@
-//! What the program says of words that are valid, or nearly, and mean another thing than who types them may think.
+//! What the program says of words that are valid, or nearly, and mean something else than the user may think.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[test]
-fn what_looks_like_curls_cookies_or_longest_time_is_told_of() {
+fn what_looks_like_curls_cookies_or_longest_time_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let cookies = folder.path().join("cookies.txt");
     std::fs::write(&cookies, "x").unwrap();
@@ -37,7 +37,7 @@ fn what_looks_like_curls_cookies_or_longest_time_is_told_of() {
 }
 
 #[test]
-fn a_command_after_its_options_is_told_to_go_first() {
+fn a_command_after_its_options_is_refused_with_the_right_order() {
     for (line, said) in [
         (
             "--no-progress find-max",
@@ -58,7 +58,7 @@ fn a_command_after_its_options_is_told_to_go_first() {
 }
 
 #[test]
-fn secrets_of_sessions_that_can_not_be_logged_are_told_of_once() {
+fn secrets_of_sessions_that_can_not_be_logged_are_reported_once() {
     let target = format!("https://{}", closed_port());
     let plain = format!("http://{}", closed_port());
     let folder = tempfile::tempdir().unwrap();
@@ -109,7 +109,7 @@ fn a_token_of_a_file_goes_with_each_request() {
 }
 
 #[test]
-fn loads_are_told_that_they_have_fewer_connections_where_they_ask_for_them_or_have_few() {
+fn loads_with_fewer_connections_are_named_where_they_ask_for_them_or_have_few() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("loads.yaml");
     let loads = |more: &str| {

@@ -15,7 +15,7 @@ use crate::peer::{closed_port, failures, read_request, reset, run, serve, serve_
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
-fn each_request_carries_an_id_of_its_own() {
+fn each_request_carries_its_own_id() {
     let ids = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&ids);
     let peer = serve(move |_, mut stream| {
@@ -82,7 +82,7 @@ fn closes_at_the_second_request() -> crate::peer::Peer {
 }
 
 #[test]
-fn requests_are_sent_again_by_policy_and_method_when_a_kept_connection_closes() {
+fn requests_are_retried_by_policy_and_method_when_a_kept_connection_closes() {
     for (flags, succeeded, resent) in [
         ("", 10, 9),
         ("-X POST", 5, 0),
@@ -131,7 +131,7 @@ fn truncated_and_malformed_replies_have_their_cause() {
 }
 
 #[test]
-fn an_unrequested_reply_closes_the_connection_and_is_no_success() {
+fn an_unrequested_reply_closes_the_connection_and_is_not_a_success() {
     const NOT_FOUND: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
     // In one piece, and in two of which the second may come at any time before the next request.
     for pieces in [&[&[NOT_FOUND, OK].concat()[..]][..], &[NOT_FOUND, OK]] {

@@ -13,7 +13,7 @@ fn a_connection_has_one_request_whatever_the_server_says() {
         (&b"HTTP/1.0 200 OK\r\n\r\nhello!close"[..], [4, 0]),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", [4, 0]),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok!close", [4, 0]),
-        // It would keep the connection, which nobody has asked for.
+        // It would keep the connection, which was not requested.
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", [0, 4]),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok", [0, 4]),
     ] {

@@ -174,7 +174,7 @@ fn idle_connections_end_with_goaway_and_with_what_breaks_the_protocol() {
 }
 
 #[test]
-fn idle_connections_that_can_not_be_opened_are_told_of() {
+fn idle_connections_that_can_not_be_opened_are_reported() {
     let summary = run(&format!("-n 1 -c 1 --idle-connections 2 http://{}", closed_port()));
     assert_eq!(idle(&summary), [2, 0, 0, 0, 0]);
     let failure = summary.records.connections.idle.unwrap().failure.unwrap();

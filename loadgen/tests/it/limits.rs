@@ -40,7 +40,7 @@ fn assert_limit(words: &[&str], limit: Limit, said: &str) {
     assert!(sentence.contains(said), "{words:?}: {sentence}");
 }
 
-/// What lets one through at a time, in turn, and takes this long for each: half of the rate is all that it can do.
+/// What lets one through at a time, in turn, and takes this time for each: half of the rate is all that it can do.
 fn turnstile() -> impl Fn() + Send + Sync + 'static {
     const SERVICE: Duration = Duration::from_millis(10);
     let free = Mutex::new(Instant::now());
@@ -125,7 +125,7 @@ fn a_slow_proxy_is_the_way_to_the_server() {
 
 /// Each request asks it to take a millisecond longer than the one before.
 #[test]
-fn a_server_that_tells_that_it_gets_slower_is_the_limit() {
+fn a_server_that_reports_that_it_gets_slower_is_the_limit() {
     let server = Embedded::start().unwrap();
     for scheme in ["http", "h2c"] {
         let url = format!("{scheme}://{}/delay/{{{{seq}}}}", server.address());
@@ -135,7 +135,7 @@ fn a_server_that_tells_that_it_gets_slower_is_the_limit() {
 }
 
 #[test]
-fn a_server_that_tells_nothing_is_the_target() {
+fn a_server_that_reports_nothing_is_the_target() {
     let pass = turnstile();
     let peer = serve(move |_, mut stream| {
         while read_request(&mut stream).is_some() {

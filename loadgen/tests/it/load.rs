@@ -1,4 +1,4 @@
-//! When requests are sent, how many, and what becomes of those that can't be.
+//! When requests are sent, how many, and what happens to those that can't be.
 
 use std::{
     io::Write as _,

@@ -367,7 +367,7 @@ fn what_several_loads_do_not_go_with_is_refused() {
 }
 
 #[test]
-fn mistakes_in_loads_are_told_with_their_place() {
+fn mistakes_in_loads_are_reported_with_their_place() {
     let mut wrong = Vec::new();
     for (loads, said) in [
         ("[]", "plan.yaml:4:8: 0 loads; accepted: a list of 1 to 16 loads"),

@@ -144,7 +144,7 @@ fn a_large_body_beside_a_path_with_placeholders_is_sent_whole() {
 }
 
 #[test]
-fn each_request_has_its_share_and_records_of_its_own() {
+fn each_request_has_its_share_and_its_own_records() {
     let (peer, seen) = server(false, |request| match path(request) {
         "/c" => "HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n".to_owned(),
         _ => ok("{}"),
@@ -243,7 +243,7 @@ fn what_is_not_as_expected_is_counted_beside_with_an_example() {
 }
 
 #[test]
-fn lines_of_a_file_are_requested_by_turns() {
+fn lines_of_a_file_are_requested_in_turn() {
     let (peer, seen) = server(false, |_| ok("{}"));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("urls.txt");

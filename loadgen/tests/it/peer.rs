@@ -59,7 +59,7 @@ pub(crate) fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// Gives each connection, numbered from 0, to `handle` on a thread of its own.
+/// Gives each connection, numbered from 0, to `handle` on its own thread.
 pub(crate) fn serve(handle: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> Peer {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

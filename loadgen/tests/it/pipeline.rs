@@ -1,5 +1,5 @@
-//! Pipelining over HTTP/1.1 (RFC 9112 section 9.3.2): several requests at once on a connection, replies in their order, and
-//! what becomes of those without one.
+//! Pipelining over HTTP/1.1 (RFC 9112 section 9.3.2): several requests at the same time on a connection, replies in their order, and
+//! what happens to those without one.
 
 use std::{
     io::{self, Write as _},
@@ -89,7 +89,7 @@ fn replies_are_those_of_the_requests_in_order_however_they_are_cut() {
 }
 
 #[test]
-fn requests_without_a_reply_are_sent_again_as_the_policy_has_it() {
+fn requests_without_a_reply_are_retried_as_the_policy_says() {
     // One reply for each connection, of four requests; what lies behind it is read, so that it is not lost in a reset.
     let close = |announced: bool| {
         serve(move |_, mut stream| {
@@ -134,7 +134,7 @@ fn requests_without_a_reply_are_sent_again_as_the_policy_has_it() {
             );
         }
     }
-    // Unannounced, they are sent again three times at most.
+    // Unannounced, they are retried three times at most.
     let peer = close(false);
     let summary = run(&format!("-n 40 -c 1 --pipeline 20 http://{}", peer.address));
     let counts = &summary.records.counts;
@@ -203,7 +203,7 @@ fn more_replies_than_requests_break_the_protocol() {
 fn bodies_are_written_one_behind_the_other() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("body");
-    // More than what sockets take at once.
+    // More than what sockets take in one piece.
     std::fs::write(&file, vec![b'x'; 3 << 20]).unwrap();
     let peer = serve(|_, mut stream| {
         use std::io::Read as _;

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use loadgen::{
     embedded::Embedded,
-    probe::{self, CASES, Case, Options, Role, Stop, Wanted},
+    probe::{self, CASES, Case, ColumnOptions, Options, Role, Stop},
     report::probe as report,
 };
 
 #[test]
 fn reports_are_as_their_schema_says_and_all_cases_are_asked_over_both_protocols() {
     let embedded = Embedded::start().unwrap();
-    let wanted = [Wanted::new("direct", &format!("h2c://{}", embedded.address()), true, false).unwrap()];
+    let wanted =
+        [ColumnOptions::new("direct", &format!("h2c://{}", embedded.address()), true, false).unwrap()];
     let schema = serde_json::from_str(report::SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     // What is described is waited for in vain.
@@ -36,11 +37,12 @@ fn reports_are_as_their_schema_says_and_all_cases_are_asked_over_both_protocols(
     embedded.stop();
 }
 
-/// What was not asked yet is said to be that.
+/// What was not asked yet is reported as such.
 #[test]
 fn a_probe_that_is_stopped_reports_what_it_has_found_until_then() {
     let embedded = Embedded::start().unwrap();
-    let wanted = [Wanted::new("direct", &format!("http://{}", embedded.address()), true, false).unwrap()];
+    let wanted =
+        [ColumnOptions::new("direct", &format!("http://{}", embedded.address()), true, false).unwrap()];
     let cases = CASES.iter().copied().filter(|case| case.name == "target").collect();
     let options = Options { role: Role::Gateway, rounds: 1, timeout: Duration::from_secs(40), cases };
     let (stop, mut asked) = (Stop::default(), 0);

@@ -130,7 +130,7 @@ fn informational_replies_and_trailers_of_http2_are_understood() {
 fn write_split(stream: &mut impl io::Write, bytes: &[u8], at: usize) -> io::Result<()> {
     let (first, second) = bytes.split_at(at.min(bytes.len()));
     stream.write_all(first)?;
-    // The reader has its turn, so that most splits are reads of their own.
+    // The reader has its turn, so that most splits are separate reads.
     std::thread::yield_now();
     stream.write_all(second)
 }

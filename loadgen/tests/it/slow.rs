@@ -98,7 +98,7 @@ fn a_slow_reader_takes_a_reply_by_time() {
         let summary = run(&format!("-n 2 -c 1 -m 1 --recv-rate 40000 {target}"));
         assert_eq!(summary.records.counts.succeeded, 2, "{target}: {:?}", failures(&summary));
         assert_eq!(summary.records.body_bytes, 20_000);
-        // 20,000 bytes, but for what may be read at once at first.
+        // 20,000 bytes, other than what may be read immediately at first.
         assert!(summary.elapsed >= Duration::from_millis(470), "{target}: {:?}", summary.elapsed);
     }
 }

@@ -149,7 +149,7 @@ fn a_target_given_beside_the_plan_has_nothing_of_its_targets() {
 }
 
 #[test]
-fn an_authority_that_shows_itself_is_told_what_to_do() {
+fn an_authority_that_is_its_own_server_gets_advice() {
     let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();

@@ -19,7 +19,7 @@ fn seen_by_path(seen: &Seen) -> BTreeMap<String, usize> {
 }
 
 #[test]
-fn requests_go_to_all_targets_by_turns_or_to_their_own() {
+fn requests_go_to_all_targets_in_turn_or_to_their_own() {
     for load in [
         "{total: 120, connections: 4, workers: 2}",
         "{total: 120, rate: 1000, workers: 2}",
@@ -152,7 +152,7 @@ fn a_target_without_requests_is_none() {
         assert_eq!(unused.connections(), 0, "{load}");
     }
     assert!(!seen.lock().unwrap_or_else(PoisonError::into_inner).is_empty());
-    // The plan's own target, said again, is no other.
+    // The plan's own target, said again, is not another one.
     let text = "target: ws://a/ws\nrequests: [{target: 'ws://a/ws', body: x}]\n";
     assert_eq!(from_file(text).unwrap().target().to_string(), "ws://a:80/ws");
     // Where all say where they go, there need be no other target.
@@ -182,7 +182,7 @@ fn shares_of_targets_are_kept_in_a_closed_loop_of_any_length() {
 }
 
 #[test]
-fn failures_of_one_target_are_not_told_of_the_others() {
+fn failures_of_one_target_are_not_blamed_on_the_others() {
     let (peer, _) = server(false, |_| ok("ok"));
     let dead = closed_port();
     let text = format!("targets: [http://{}, http://{dead}]\nload: {{total: 10}}\n", peer.address);
@@ -224,7 +224,7 @@ fn urls_without_a_path_are_of_the_root_and_what_is_left_of_counts_goes_round() {
     // Three for each.
     assert_eq!(counts(&of_a), [("/".to_owned(), 3), ("/x".to_owned(), 3)]);
     assert_eq!(counts(&of_b), [("/".to_owned(), 3)]);
-    // The same host and port, by two protocols, is told apart.
+    // The same host and port, by two protocols, is distinguished.
     let plan = from_file("targets: [http://a:1/x, h2c://a:1/x]\n").unwrap();
     let names: Vec<_> = plan.requests().iter().map(|request| request.name.as_str()).collect();
     assert_eq!(names, ["GET /x at http://a:1", "GET /x at h2c://a:1"]);

@@ -173,7 +173,7 @@ fn a_server_that_answers_before_the_last_chunk_is_left() {
 }
 
 #[test]
-fn a_call_has_no_chunks_and_no_trailers_of_its_own() {
+fn a_call_has_neither_chunks_nor_its_own_trailers() {
     for flags in ["--chunked", "--trailer a:b"] {
         let words = format!("loadgen {flags} -b x grpc://127.0.0.1:1");
         let args = loadgen::cli::Args::read(words.split(' ')).unwrap();

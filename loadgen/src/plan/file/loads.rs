@@ -11,7 +11,7 @@ use super::{
 use crate::plan::{
     MAX_LOADS, OnOverload, PlanError, accepted,
     known_keys::LOAD,
-    places::{Place, Places},
+    places::{Position, ValuePlaces},
 };
 
 /// What each of several loads may say beside.
@@ -27,14 +27,14 @@ const MOST_SHOWN: usize = 10;
 #[derive(Clone, Debug)]
 pub(super) struct OneLoad {
     /// Where it stands.
-    pub(super) place: Place,
+    pub(super) place: Position,
     /// Where what it says stands.
-    places: Places,
+    places: ValuePlaces,
     /// What it says of itself.
     pub(super) says: Vec<Said>,
     /// Which of the plan's requests it sends, by index; all without it.
     requests: Option<Vec<usize>>,
-    pub(super) thresholds: Vec<(String, Place)>,
+    pub(super) thresholds: Vec<(String, Position)>,
 }
 
 impl OneLoad {
@@ -44,13 +44,13 @@ impl OneLoad {
     }
 
     /// With the places of what it says among those of the plan.
-    pub(super) fn placed(&self, plan: Places) -> Places {
+    pub(super) fn placed(&self, plan: ValuePlaces) -> ValuePlaces {
         plan.of_load(self.place, &self.places, self.requests.as_deref())
     }
 }
 
 /// Where what a load says stands.
-pub(super) fn put_places(load: &Keys<'_>, places: &mut Places) {
+pub(super) fn put_places(load: &Keys<'_>, places: &mut ValuePlaces) {
     for (key, node) in load.iter() {
         places.put_of_run(&key.replace('_', "-"), node.place());
     }
@@ -119,12 +119,12 @@ pub(super) fn read(plan: &Keys<'_>, requests: &[Option<String>]) -> Result<Vec<O
         if names.contains(&name) {
             let wrong = format!("the name '{name}' for the second time");
             let node = load.get("name").unwrap_or(node);
-            return Err(load.refused(node, &wrong, "a name of its own for each load", "name: spike"));
+            return Err(load.refused(node, &wrong, "a unique name for each load", "name: spike"));
         }
         names.push(name.clone());
         let start =
             load.read_as(&accepted::START, |text| quantity::duration_or_seconds(text, LONGEST_TIME))?;
-        let mut places = Places::of(plan.name());
+        let mut places = ValuePlaces::of(plan.name());
         put_places(&load, &mut places);
         let own = [Some(Said::Name(name)), start.map(Said::Start)].into_iter().flatten();
         Ok(OneLoad {
@@ -179,7 +179,7 @@ fn names(all: &[Option<String>]) -> String {
 }
 
 /// The bounds that a load is held against, and where they stand.
-fn thresholds(load: &Keys<'_>) -> Result<Vec<(String, Place)>, PlanError> {
+fn thresholds(load: &Keys<'_>) -> Result<Vec<(String, Position)>, PlanError> {
     let all = load.list("thresholds")?;
     if let Some(node) = load.get("thresholds").filter(|_| all.len() > MAX_THRESHOLDS) {
         let wrong = format!("{} thresholds", all.len());

@@ -1,4 +1,4 @@
-//! Plans from files in YAML, or in JSON, which is YAML as well: described by `plan.schema.json`.
+//! Plans from files in YAML, or in JSON, which is also YAML: described by `plan.schema.json`.
 
 mod calls;
 mod client;
@@ -28,7 +28,7 @@ use super::{
     Body, Builder, PlanError, RequestOptions, Share, TlsOptions, accepted,
     known_keys::{DEFAULTS, LOAD, OF_REQUEST, PLAN},
     mix::MAX_REQUESTS,
-    places::{Place, Places},
+    places::{Position, ValuePlaces},
     request_options::read_file,
     site::MAX_TARGETS,
 };
@@ -51,21 +51,21 @@ pub struct PlanFile {
     says: Vec<Said>,
     /// Several loads, if there are.
     loads: Vec<OneLoad>,
-    places: Places,
+    places: ValuePlaces,
 }
 
 /// One of several loads of a plan.
 #[derive(Clone, Debug)]
-pub struct OfLoad {
+pub struct LoadInFile {
     /// A plan in the making.
     pub builder: Builder,
     /// Bounds that it is held against, which nothing has read yet.
-    pub thresholds: Vec<Bound>,
+    pub thresholds: Vec<WrittenThreshold>,
 }
 
 /// A bound as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bound {
+pub struct WrittenThreshold {
     /// The bound.
     pub text: String,
     /// Where it stands: file, line and column.
@@ -96,7 +96,7 @@ impl PlanFile {
             own_tls: Vec::new(),
             says: Vec::new(),
             loads: Vec::new(),
-            places: Places::of(name),
+            places: ValuePlaces::of(name),
         };
         let plan = Keys::of(&root, PLAN, name)?;
         plan.at_most_one(&["target", "targets"])?;
@@ -203,14 +203,14 @@ impl PlanFile {
     ///
     /// # Errors
     /// There is no target.
-    pub fn several(&self, target: Option<&str>) -> Result<Vec<OfLoad>, PlanError> {
+    pub fn several(&self, target: Option<&str>) -> Result<Vec<LoadInFile>, PlanError> {
         let of = |(index, load): (usize, &OneLoad)| {
             let builder = self.builder_of(target, Some((index, load)))?.among(self.loads.len());
-            let bound = |(text, place): &(String, Place)| Bound {
+            let bound = |(text, place): &(String, Position)| WrittenThreshold {
                 text: text.clone(),
                 place: self.places.shown(*place),
             };
-            Ok(OfLoad { builder, thresholds: load.thresholds.iter().map(bound).collect() })
+            Ok(LoadInFile { builder, thresholds: load.thresholds.iter().map(bound).collect() })
         };
         self.loads.iter().enumerate().map(of).collect()
     }
@@ -300,7 +300,7 @@ fn request(keys: &Keys<'_>, folder: &Path) -> Result<RequestOptions, PlanError> 
 }
 
 /// Where what a request has stands, by the options that are the same.
-fn options(keys: &Keys<'_>) -> HashMap<String, Place> {
+fn options(keys: &Keys<'_>) -> HashMap<String, Position> {
     let mut places = HashMap::new();
     for (key, node) in keys.iter() {
         let options: &[&str] = match key {

@@ -1,4 +1,4 @@
-//! What a file says, one thing after the other, and how a plan in the making is told.
+//! What a file says, one thing after the other, and how it reaches a plan in the making.
 
 use std::{path::PathBuf, time::Duration};
 

@@ -69,7 +69,7 @@ fn a_whole_plan_is_read() {
 }
 
 #[test]
-fn a_mistake_is_told_with_its_place_and_what_is_accepted() {
+fn a_mistake_is_reported_with_its_place_and_what_is_accepted() {
     let mut wrong = Vec::new();
     for (text, said) in [
         ("", "plan.yaml:1:1: an empty plan; accepted: a plan in YAML or JSON"),
@@ -287,7 +287,7 @@ fn the_schema_is_of_what_is_read() {
 }
 
 #[test]
-fn what_excludes_each_other_in_one_of_several_loads_is_told_with_its_place() {
+fn what_excludes_each_other_in_one_of_several_loads_is_reported_with_its_place() {
     let text = "target: a:1\nloads: [{name: b}, {name: a, rate: 1, stages: 1s@10}]";
     let all = PlanFile::parse(text, "plan.yaml", Path::new("")).unwrap().several(None).unwrap();
     let error = all.into_iter().find_map(|load| load.builder.build().err()).unwrap().to_string();
@@ -295,7 +295,7 @@ fn what_excludes_each_other_in_one_of_several_loads_is_told_with_its_place() {
 }
 
 #[test]
-fn a_broken_plan_in_json_is_told_of_as_json() {
+fn a_broken_plan_in_json_is_reported_as_json() {
     for (name, said) in
         [("plan.json", "plan.json:1:18: invalid JSON: "), ("plan.yaml", "plan.yaml:1:18: invalid YAML: ")]
     {

@@ -6,7 +6,7 @@ use std::{collections::HashSet, path::Path};
 use command_line::Refusal;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use crate::plan::{PlanError, places::Place};
+use crate::plan::{PlanError, places::Position};
 
 /// How deep lists and maps may lie within each other.
 const MAX_DEPTH: usize = 32;
@@ -24,7 +24,7 @@ pub(super) struct Node {
 
 impl Node {
     /// Line and column.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Position {
         (self.line, self.column)
     }
 }
@@ -65,7 +65,7 @@ impl Open {
 
 /// Reads one document; `name` is that of its file.
 pub(super) fn parse(text: &str, name: &str) -> Result<Node, PlanError> {
-    // Which is YAML as well, and is not what it was called by who wrote it.
+    // JSON is also YAML, but not what its author called it.
     let is_json = Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let language = if is_json { "JSON" } else { "YAML" };
     let refused = |line: usize, column: usize, wrong: &str, accepted: &str| {
@@ -146,6 +146,6 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Node, PlanError> {
     root.ok_or_else(|| refused(1, 1, "an empty plan", "a plan in YAML or JSON"))
 }
 
-fn place(span: &Span) -> Place {
+fn place(span: &Span) -> Position {
     (span.start.line(), span.start.col() + 1)
 }

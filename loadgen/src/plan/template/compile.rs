@@ -19,7 +19,7 @@ const LONGEST_SHOWN: usize = 40;
 
 /// Where a text stands, and so what a value in it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum TextContext {
     /// In a path or a query: values are percent-encoded.
     Path,
     /// In the value of a header field: no value has a control character.
@@ -32,7 +32,7 @@ pub(crate) enum Place {
     JsonText,
 }
 
-impl Place {
+impl TextContext {
     /// The longest that a text there may become, in bytes.
     fn longest(self) -> usize {
         match self {
@@ -57,16 +57,16 @@ impl Place {
 }
 
 /// What placeholders take their values from.
-pub(crate) struct Sources<'s> {
+pub(crate) struct ValueSources<'s> {
     /// The rows of the request.
     pub(crate) rows: Option<&'s Rows>,
     /// The environment.
     pub(crate) env: &'s dyn Fn(&str) -> Option<String>,
 }
 
-impl fmt::Debug for Sources<'_> {
+impl fmt::Debug for ValueSources<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sources").field("rows", &self.rows.is_some()).finish_non_exhaustive()
+        f.debug_struct("ValueSources").field("rows", &self.rows.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -101,15 +101,15 @@ pub(crate) fn placeholder_end(text: &[u8]) -> Option<usize> {
 }
 
 impl Template {
-    /// Compiles a text. `salt` tells its placeholders apart from those of other texts of the same request.
+    /// Compiles a text. `salt` distinguishes its placeholders from those of other texts of the same request.
     ///
     /// # Errors
     /// The first placeholder that is not one of [`ACCEPTED`], and where it begins.
     pub(crate) fn compile(
         text: &[u8],
-        place: Place,
+        place: TextContext,
         salt: u64,
-        sources: &Sources<'_>,
+        sources: &ValueSources<'_>,
     ) -> Result<Self, TemplateError> {
         let mut template = Self::default();
         let position = |at: usize| String::from_utf8_lossy(&text[..at]).chars().count() + 1;
@@ -149,14 +149,19 @@ impl Template {
 const NOT_IN_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'\\');
 
 /// The segment of what stands between braces.
-fn placeholder(inner: &str, place: Place, salt: u64, sources: &Sources<'_>) -> Result<Segment, String> {
+fn placeholder(
+    inner: &str,
+    place: TextContext,
+    salt: u64,
+    sources: &ValueSources<'_>,
+) -> Result<Segment, String> {
     let words = words(inner)?;
     let Some((Word { text: name, is_quoted }, values)) = words.split_first() else {
         return Err("an empty placeholder".to_owned());
     };
     if *is_quoted {
         return match values {
-            [] if place == Place::Path => {
+            [] if place == TextContext::Path => {
                 Ok(Segment::Text(utf8_percent_encode(name, NOT_IN_PATH).to_string().into_bytes()))
             }
             [] => encoded(name, place, "text").map(|text| Segment::Text(text.into())),
@@ -200,7 +205,7 @@ fn placeholder(inner: &str, place: Place, salt: u64, sources: &Sources<'_>) -> R
     }
 }
 
-fn row(name: &str, place: Place, rows: Option<&Rows>) -> Result<Segment, String> {
+fn row(name: &str, place: TextContext, rows: Option<&Rows>) -> Result<Segment, String> {
     let Some(rows) = rows else {
         return Err(format!("'row.{}' in a request without rows", shown(name)));
     };
@@ -208,21 +213,21 @@ fn row(name: &str, place: Place, rows: Option<&Rows>) -> Result<Segment, String>
         let known: Vec<_> = rows.columns().iter().take(20).map(|column| shown(column)).collect();
         format!("'row.{}' of no column among {}", shown(name), known.join(", "))
     })?;
-    if place == Place::Field && !rows.is_of_fields(column) {
+    if place == TextContext::Field && !rows.is_of_fields(column) {
         return Err(format!("'row.{}' has a value with a control character, in a header field", shown(name)));
     }
     Ok(Segment::Row { column, place })
 }
 
 /// A value as it stands there.
-fn encoded(value: &str, place: Place, of: &str) -> Result<Box<[u8]>, String> {
+fn encoded(value: &str, place: TextContext, of: &str) -> Result<Box<[u8]>, String> {
     match place {
-        Place::Path => Ok(utf8_percent_encode(value, IN_PATH).to_string().into_bytes().into()),
-        Place::Field if !is_of_a_field(value) => {
+        TextContext::Path => Ok(utf8_percent_encode(value, IN_PATH).to_string().into_bytes().into()),
+        TextContext::Field if !is_of_a_field(value) => {
             Err(format!("'{of}' has a value with a control character, in a header field"))
         }
-        Place::JsonText => Ok(part_of_json(value).into_bytes().into()),
-        Place::Field | Place::Body | Place::Json => Ok(value.as_bytes().into()),
+        TextContext::JsonText => Ok(part_of_json(value).into_bytes().into()),
+        TextContext::Field | TextContext::Body | TextContext::Json => Ok(value.as_bytes().into()),
     }
 }
 
@@ -253,10 +258,10 @@ impl Segment {
                 let longest = rows.map_or(0, |rows| rows.longest(*column));
                 match place {
                     // Each byte may be encoded as three.
-                    Place::Path => longest.saturating_mul(3),
+                    TextContext::Path => longest.saturating_mul(3),
                     // A control character becomes six.
-                    Place::JsonText => longest.saturating_mul(6),
-                    Place::Field | Place::Body | Place::Json => longest,
+                    TextContext::JsonText => longest.saturating_mul(6),
+                    TextContext::Field | TextContext::Body | TextContext::Json => longest,
                 }
             }
             Self::Seq | Self::Random { .. } | Self::Now(_) | Self::Length | Self::Announced | Self::Id => 40,
@@ -289,33 +294,39 @@ fn words(inner: &str) -> Result<Vec<Word<'_>>, String> {
 mod tests {
     use super::*;
 
-    fn compile(text: &str, place: Place) -> Result<Template, TemplateError> {
+    fn compile(text: &str, place: TextContext) -> Result<Template, TemplateError> {
         let rows = Rows::csv(b"id,name\n1,a b\n2,\"c\r\nd\"\n").unwrap();
         let env = |name: &str| (name == "HOME").then(|| "/home/me".to_owned());
-        Template::compile(text.as_bytes(), place, 0, &Sources { rows: Some(&rows), env: &env })
+        Template::compile(text.as_bytes(), place, 0, &ValueSources { rows: Some(&rows), env: &env })
     }
 
     #[test]
     fn a_text_without_placeholders_is_itself() {
         for text in ["", "/a/b?c=d", "{ \"a\": { \"b\": 1 }}", "{'a}}'", "{"] {
-            let template = compile(text, Place::Body).unwrap();
+            let template = compile(text, TextContext::Body).unwrap();
             assert_eq!(template.constant(), Some(text.as_bytes()), "{text}");
         }
-        assert_eq!(compile("a{{'{{'}}b", Place::Body).unwrap().constant(), Some(&b"a{{b"[..]));
-        assert_eq!(compile("{{env HOME}}", Place::Path).unwrap().constant(), Some(&b"%2Fhome%2Fme"[..]));
-        assert_eq!(compile("{{ env 'HOME' }}", Place::Body).unwrap().constant(), Some(&b"/home/me"[..]));
+        assert_eq!(compile("a{{'{{'}}b", TextContext::Body).unwrap().constant(), Some(&b"a{{b"[..]));
+        assert_eq!(
+            compile("{{env HOME}}", TextContext::Path).unwrap().constant(),
+            Some(&b"%2Fhome%2Fme"[..])
+        );
+        assert_eq!(
+            compile("{{ env 'HOME' }}", TextContext::Body).unwrap().constant(),
+            Some(&b"/home/me"[..])
+        );
     }
 
     #[test]
     fn values_in_a_text_of_json_are_a_part_of_it() {
         let rows = Rows::csv("v\n\"a\"\"\\ü\t\"\n".as_bytes()).unwrap();
-        let sources = Sources { rows: Some(&rows), env: &|_| Some("\"".to_owned()) };
+        let sources = ValueSources { rows: Some(&rows), env: &|_| Some("\"".to_owned()) };
         for (text, expected) in [
             (r#"{"a":"{{row.v}}"}"#, "{\"a\":\"a\\\"\\\\ü\\t\"}"),
             (r#"{"\"":"\\","a":"{{pick '"'}}"}"#, r#"{"\"":"\\","a":"\""}"#),
             (r#"{"a":"{{env X}}","b":{{'"x"'}}}"#, r#"{"a":"\"","b":"x"}"#),
         ] {
-            let template = Template::compile(text.as_bytes(), Place::Json, 0, &sources).unwrap();
+            let template = Template::compile(text.as_bytes(), TextContext::Json, 0, &sources).unwrap();
             let values = super::super::Values {
                 seed: 0,
                 number: 0,
@@ -352,23 +363,23 @@ mod tests {
             ("{{row.name}}", "'row.name' has a value with a control character, in a header field"),
             ("{{pick a 'b\nc'}}", "'pick' has a value with a control character"),
         ] {
-            let error = compile(text, Place::Field).unwrap_err().to_string();
+            let error = compile(text, TextContext::Field).unwrap_err().to_string();
             assert!(error.contains(what), "{text}: {error}");
         }
         let env = |_: &str| None;
-        let none = Sources { rows: None, env: &env };
-        let error = Template::compile(b"{{row.a}}", Place::Body, 0, &none).unwrap_err();
+        let none = ValueSources { rows: None, env: &env };
+        let error = Template::compile(b"{{row.a}}", TextContext::Body, 0, &none).unwrap_err();
         assert!(error.to_string().contains("in a request without rows"), "{error}");
         let long = format!("{}{{{{seq}}}}", "x".repeat(MAX_TEMPLATE));
-        let error = Template::compile(long.as_bytes(), Place::Body, 0, &none).unwrap_err();
+        let error = Template::compile(long.as_bytes(), TextContext::Body, 0, &none).unwrap_err();
         assert!(error.to_string().contains("more than 1048576"), "{error}");
         let longest = format!("{}{{{{seq}}}}", "x".repeat(MAX_TEMPLATE - 7));
-        assert!(Template::compile(longest.as_bytes(), Place::Body, 0, &none).is_ok());
+        assert!(Template::compile(longest.as_bytes(), TextContext::Body, 0, &none).is_ok());
         let wide = format!("n\n{}\n", "y".repeat(1 << 20));
         let rows = Rows::csv(wide.as_bytes()).unwrap();
         let many = "{{row.n}}".repeat(17);
-        let wide = Sources { rows: Some(&rows), env: &env };
-        let error = Template::compile(many.as_bytes(), Place::Body, 0, &wide).unwrap_err();
+        let wide = ValueSources { rows: Some(&rows), env: &env };
+        let error = Template::compile(many.as_bytes(), TextContext::Body, 0, &wide).unwrap_err();
         assert!(error.to_string().contains("longer than 16777216 bytes"), "{error}");
     }
 }

@@ -7,7 +7,7 @@
 mod compile;
 mod render;
 
-pub(crate) use compile::{ACCEPTED, Place, Sources, has_placeholder, placeholder_end};
+pub(crate) use compile::{ACCEPTED, TextContext, ValueSources, has_placeholder, placeholder_end};
 pub(crate) use render::Values;
 
 /// The longest text that is accepted with placeholders in it, in bytes.
@@ -25,7 +25,7 @@ pub(crate) struct Template {
     segments: Vec<Segment>,
 }
 
-/// A part of a text. A salt tells apart placeholders that draw from the same request.
+/// A part of a text. A salt distinguishes placeholders that draw from the same request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
     Text(Vec<u8>),
@@ -50,7 +50,7 @@ enum Segment {
     /// A column of the request's row.
     Row {
         column: usize,
-        place: Place,
+        place: TextContext,
     },
     /// How long the request's body is.
     Length,
@@ -158,6 +158,6 @@ impl Template {
 
     /// The column of a row, as it is.
     pub(crate) fn of_column(column: usize) -> Self {
-        Self { segments: vec![Segment::Row { column, place: Place::Body }] }
+        Self { segments: vec![Segment::Row { column, place: TextContext::Body }] }
     }
 }

@@ -7,7 +7,7 @@ use contract::{id, ledger::Announced};
 use percent_encoding::utf8_percent_encode;
 
 use super::{
-    Instant, Place, Segment, Template,
+    Instant, Segment, Template, TextContext,
     compile::{IN_PATH, part_of_json},
 };
 use crate::{clock::Nanos, plan::rows::Rows};
@@ -69,11 +69,13 @@ impl Segment {
             Self::Row { column, place } => {
                 let value = values.row.map_or("", |(rows, row)| rows.value(row, *column));
                 match place {
-                    Place::Path => {
+                    TextContext::Path => {
                         utf8_percent_encode(value, IN_PATH).for_each(|part| out.put_slice(part.as_bytes()));
                     }
-                    Place::JsonText => out.put_slice(part_of_json(value).as_bytes()),
-                    Place::Field | Place::Body | Place::Json => out.put_slice(value.as_bytes()),
+                    TextContext::JsonText => out.put_slice(part_of_json(value).as_bytes()),
+                    TextContext::Field | TextContext::Body | TextContext::Json => {
+                        out.put_slice(value.as_bytes())
+                    }
                 }
             }
             Self::Length => whole(values.length as u64, out),
@@ -138,15 +140,15 @@ impl<O: BufMut> std::fmt::Write for Writer<'_, O> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::template::Sources;
+    use crate::plan::template::ValueSources;
 
     fn rows() -> Rows {
         Rows::csv("id,name\n1,a b\n2,ü/ß\n".as_bytes()).unwrap()
     }
 
-    fn rendered(text: &str, place: Place, seed: u64, number: u64) -> String {
+    fn rendered(text: &str, place: TextContext, seed: u64, number: u64) -> String {
         let rows = rows();
-        let sources = Sources { rows: Some(&rows), env: &|_| None };
+        let sources = ValueSources { rows: Some(&rows), env: &|_| None };
         let template = Template::compile(text.as_bytes(), place, 7, &sources).unwrap();
         let values = Values {
             seed,
@@ -177,17 +179,17 @@ mod tests {
             ("{\"id\":{{row.id}},\"name\":\"{{row 'name'}}\"}", "{\"id\":2,\"name\":\"ü/ß\"}"),
             ("{{'{{'}}seq}}", "{{seq}}"),
         ] {
-            assert_eq!(rendered(text, Place::Body, 1, 41), expected, "{text}");
+            assert_eq!(rendered(text, TextContext::Body, 1, 41), expected, "{text}");
         }
-        assert_eq!(rendered("/x/{{row.name}}", Place::Path, 1, 0), "/x/a%20b");
-        assert_eq!(rendered("/x/{{row.name}}", Place::Path, 1, 3), "/x/%C3%BC%2F%C3%9F");
-        assert_eq!(rendered("/{{pick 'a/b?'}}", Place::Path, 1, 3), "/a%2Fb%3F");
+        assert_eq!(rendered("/x/{{row.name}}", TextContext::Path, 1, 0), "/x/a%20b");
+        assert_eq!(rendered("/x/{{row.name}}", TextContext::Path, 1, 3), "/x/%C3%BC%2F%C3%9F");
+        assert_eq!(rendered("/{{pick 'a/b?'}}", TextContext::Path, 1, 3), "/a%2Fb%3F");
     }
 
     #[test]
     fn drawn_values_differ_by_request_run_and_place_and_are_spread_evenly() {
         let uuids: Vec<_> =
-            (0..1000).map(|number| rendered("{{uuid}}", Place::Body, number % 2, number)).collect();
+            (0..1000).map(|number| rendered("{{uuid}}", TextContext::Body, number % 2, number)).collect();
         let mut unique = uuids.clone();
         unique.sort_unstable();
         unique.dedup();
@@ -197,12 +199,15 @@ mod tests {
             assert_eq!((parts, uuid.as_bytes()[14]), (vec![8, 4, 4, 4, 12], b'4'), "{uuid}");
             assert!(b"89ab".contains(&uuid.as_bytes()[19]), "{uuid}");
         }
-        let two = rendered("{{uuid}} {{uuid}}", Place::Body, 1, 1);
+        let two = rendered("{{uuid}} {{uuid}}", TextContext::Body, 1, 1);
         assert_ne!(two[..36], two[37..]);
-        assert_ne!(rendered("{{uuid}}", Place::Body, 1, 1), rendered("{{uuid}}", Place::Body, 2, 1));
+        assert_ne!(
+            rendered("{{uuid}}", TextContext::Body, 1, 1),
+            rendered("{{uuid}}", TextContext::Body, 2, 1)
+        );
         let mut seen = [0_u32; 4];
         for number in 0..4000 {
-            let drawn: usize = rendered("{{random -1 2}}", Place::Body, 9, number)
+            let drawn: usize = rendered("{{random -1 2}}", TextContext::Body, 9, number)
                 .parse::<i64>()
                 .map(|drawn| (drawn + 1) as usize)
                 .unwrap();
@@ -210,11 +215,11 @@ mod tests {
         }
         assert!(seen.iter().all(|count| (850..1150).contains(count)), "{seen:?}");
         let mut picked: Vec<_> =
-            (0..100).map(|number| rendered("{{pick a b c}}", Place::Body, 3, number)).collect();
+            (0..100).map(|number| rendered("{{pick a b c}}", TextContext::Body, 3, number)).collect();
         picked.sort_unstable();
         picked.dedup();
         assert_eq!(picked, ["a", "b", "c"]);
-        let whole = rendered("{{random -9223372036854775808 9223372036854775807}}", Place::Body, 3, 4);
+        let whole = rendered("{{random -9223372036854775808 9223372036854775807}}", TextContext::Body, 3, 4);
         assert!(whole.parse::<i64>().is_ok());
     }
 }

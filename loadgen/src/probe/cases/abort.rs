@@ -4,8 +4,8 @@ use contract::ledger::End;
 
 use super::{
     super::{
-        client::{Content, Heard},
-        trial::{Finding, Outcome, Trial},
+        client::{Framing, Heard},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case,
 };
@@ -25,11 +25,11 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let ask = match variant {
         "waiting" => trial.ask("GET", "/delay/8000"),
         "receiving" => trial.ask("GET", "/sse?count=160&delay=50"),
-        _ => trial.ask("POST", "/upload").content(Content::Length(1 << 20)),
+        _ => trial.ask("POST", "/upload").content(Framing::Length(1 << 20)),
     };
     let ask = ask.curl_with("-m 1");
     let mut session = trial.connect().await?;
@@ -40,7 +40,7 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let seen = trial.sightings(&ask, trial.soon(), |sightings| sightings.count > 0).await?;
     if seen.count == 0 {
         session.give_up(trial.until()).await;
-        return Ok(Finding::not_applicable("needs streamed-upload: the server has not seen the request"));
+        return Ok(CaseFinding::not_applicable("needs streamed-upload: the server has not seen the request"));
     }
     if variant == "receiving" {
         while let heard = trial.hear(&mut session, trial.soon()).await
@@ -51,14 +51,14 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     session.give_up(trial.until()).await;
     let ended = trial.sightings(&ask, trial.soon(), |sightings| !sightings.is_open).await?;
     Ok(match ended.ends.last() {
-        _ if ended.is_open => {
-            Finding::changed("the server went on: its connection was not reset, for as long as was waited")
-        }
+        _ if ended.is_open => CaseFinding::changed(
+            "the server went on: its connection was not reset, for as long as was waited",
+        ),
         // Nothing else has it break off by itself than a connection that is closed for --half-close-timeout.
-        Some(End::CutByPeer | End::CutByServer) => Finding::kept("the server noticed"),
-        // It was told that no more would come, and has said so.
-        None if variant == "sending" => Finding::kept("the server noticed that the rest would not come"),
-        Some(end) => Finding::changed(format!("the server's reply ended otherwise: {end:?}")),
-        None => Finding::changed("the server's reply was taken whole"),
+        Some(End::CutByPeer | End::CutByServer) => CaseFinding::kept("the server noticed"),
+        // It was informed that no more would come, and has said so.
+        None if variant == "sending" => CaseFinding::kept("the server noticed that the rest would not come"),
+        Some(end) => CaseFinding::changed(format!("the server's reply ended otherwise: {end:?}")),
+        None => CaseFinding::changed("the server's reply was taken whole"),
     })
 }

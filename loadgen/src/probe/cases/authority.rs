@@ -4,7 +4,7 @@ use super::{
     super::{
         client::get,
         found::{Roles, Rule},
-        trial::{Finding, Outcome, Trial},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case,
 };
@@ -57,16 +57,16 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     match variant {
         "host-differs" => differing(trial).await,
-        _ if trial.is_http2() => Ok(Finding::not_applicable("needs HTTP/1.1 towards the proxy")),
+        _ if trial.is_http2() => Ok(CaseFinding::not_applicable("needs HTTP/1.1 towards the proxy")),
         "absolute-form" => absolute(trial).await,
         _ => hosts(variant, trial).await,
     }
 }
 
-async fn hosts(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn hosts(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let ask = trial.ask("GET", "/");
     let own = format!("Host: {}", ask.authority);
     let other = format!("Host: {OTHER}");
@@ -75,18 +75,18 @@ async fn hosts(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     trial.raw(&mut session, &ask, (&format!("GET {} HTTP/1.1", ask.target), fields, "")).await?;
     let reply = trial.reply(&mut session, &ask).await;
     Ok(match (reply.status, &reply.cut) {
-        (Some(400), _) => Finding::kept("400"),
-        (Some(status), _) if status >= 400 => Finding::changed(format!("{status} in place of 400")),
+        (Some(400), _) => CaseFinding::kept("400"),
+        (Some(status), _) if status >= 400 => CaseFinding::changed(format!("{status} in place of 400")),
         (Some(status), _) => {
             let seen = get(&reply.echoed_pairs("headers_list"), "host").unwrap_or("none").to_owned();
-            Finding::against(&HOST, format!("{status} in place of 400; the Host that arrived is {seen}"))
+            CaseFinding::against(&HOST, format!("{status} in place of 400; the Host that arrived is {seen}"))
         }
-        (None, Some(cut)) => Finding::cut(cut),
-        (None, None) => Finding::changed("no reply"),
+        (None, Some(cut)) => CaseFinding::cut(cut),
+        (None, None) => CaseFinding::changed("no reply"),
     })
 }
 
-async fn absolute(trial: &mut Trial<'_>) -> Outcome {
+async fn absolute(trial: &mut Trial<'_>) -> CaseOutcome {
     let ask = trial.ask("GET", "/");
     let own = format!("Host: {}", ask.authority);
     let mut session = trial.connect().await?;
@@ -99,35 +99,36 @@ async fn absolute(trial: &mut Trial<'_>) -> Outcome {
     let host = get(&pairs, "host").unwrap_or_default();
     let uri = reply.echoed("uri").unwrap_or_default();
     Ok(match host {
-        OTHER => Finding::kept("the host of the target arrived"),
-        _ if trial.gate.is_direct => Finding::kept("target and Host arrived"),
+        OTHER => CaseFinding::kept("the host of the target arrived"),
+        _ if trial.gate.is_direct => CaseFinding::kept("target and Host arrived"),
         // Whoever is behind a gateway has the target as it was sent, and is bound as it is.
         host if host == ask.authority && host_of(&uri) == OTHER => {
-            Finding::against(&ABSOLUTE, format!("target and Host arrived, which is {host}"))
+            CaseFinding::against(&ABSOLUTE, format!("target and Host arrived, which is {host}"))
         }
         host if host == ask.authority => {
             let what = format!("Host arrived as {host}, and the host of the target did not");
-            Finding::against_all(&[&ABSOLUTE, &ABSOLUTE_OF_GATEWAYS], what)
+            CaseFinding::against_all(&[&ABSOLUTE, &ABSOLUTE_OF_GATEWAYS], what)
         }
-        host => Finding::changed(format!("Host arrived as {host}")),
+        host => CaseFinding::changed(format!("Host arrived as {host}")),
     })
 }
 
-async fn differing(trial: &mut Trial<'_>) -> Outcome {
+async fn differing(trial: &mut Trial<'_>) -> CaseOutcome {
     if !trial.is_http2() {
-        return Ok(Finding::not_applicable("needs HTTP/2 towards the proxy"));
+        return Ok(CaseFinding::not_applicable("needs HTTP/2 towards the proxy"));
     }
     let ask = trial.ask("GET", "/").with("host", OTHER);
     let reply = trial.exchange(&ask, &[]).await?;
     reply.of_server()?;
     let uri = reply.echoed("uri").unwrap_or_default();
     Ok(match host_of(&uri) {
-        OTHER if trial.is_http2_behind() => Finding::changed(format!("it arrived for {OTHER}")),
-        OTHER => {
-            Finding::against(&AUTHORITY, "the request arrived with Host as it was, and not with :authority")
-        }
-        host if host == ask.authority => Finding::kept(":authority arrived"),
-        host => Finding::changed(format!("it arrived for {host}")),
+        OTHER if trial.is_http2_behind() => CaseFinding::changed(format!("it arrived for {OTHER}")),
+        OTHER => CaseFinding::against(
+            &AUTHORITY,
+            "the request arrived with Host as it was, and not with :authority",
+        ),
+        host if host == ask.authority => CaseFinding::kept(":authority arrived"),
+        host => CaseFinding::changed(format!("it arrived for {host}")),
     })
 }
 

@@ -4,7 +4,7 @@ use super::{
     super::{
         client::get,
         found::{Roles, Rule},
-        trial::{Finding, Outcome, Trial},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case,
 };
@@ -53,7 +53,7 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let (method, target, expected) = match variant {
         "head" => ("HEAD", "/bin/1000", 200),
         "status-204" => ("GET", "/status/204", 204),
@@ -69,23 +69,23 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let length = get(&reply.fields, "content-length");
     match variant {
         _ if status != expected => {
-            return Ok(Finding::changed(format!("{status} came in place of {expected}")));
+            return Ok(CaseFinding::changed(format!("{status} came in place of {expected}")));
         }
         "head" if extra > 0 => {
-            return Ok(Finding::against(&HEAD, format!("{extra} bytes of content came")));
+            return Ok(CaseFinding::against(&HEAD, format!("{extra} bytes of content came")));
         }
         "head" if length.is_some_and(|length| length != LENGTH) => {
             let what = format!("Content-Length {} in place of {LENGTH}", length.unwrap_or_default());
-            return Ok(Finding::against(&LENGTH_OF_HEAD, what));
+            return Ok(CaseFinding::against(&LENGTH_OF_HEAD, what));
         }
         "status-204" if coding.is_some() => {
-            return Ok(Finding::against(&CODING, "it came with Transfer-Encoding"));
+            return Ok(CaseFinding::against(&CODING, "it came with Transfer-Encoding"));
         }
         "status-204" if let Some(length) = length => {
             let what = format!("it came with Content-Length {length}");
-            return Ok(Finding::against(&LENGTH_OF_NO_CONTENT, what));
+            return Ok(CaseFinding::against(&LENGTH_OF_NO_CONTENT, what));
         }
-        _ if extra > 0 => return Ok(Finding::changed(format!("{extra} bytes of content came"))),
+        _ if extra > 0 => return Ok(CaseFinding::changed(format!("{extra} bytes of content came"))),
         _ => {}
     }
     let next = trial.ask("GET", "/after/0");
@@ -96,8 +96,10 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let after = trial.on(&mut session, &next, &[]).await?;
     after.of_server()?;
     Ok(match (variant, length) {
-        ("head", None) => Finding::changed("the Content-Length was dropped"),
-        _ if is_kept => Finding::kept("no content came, and the next reply is intact on the same connection"),
-        _ => Finding::kept("no content came; the connection was ended"),
+        ("head", None) => CaseFinding::changed("the Content-Length was dropped"),
+        _ if is_kept => {
+            CaseFinding::kept("no content came, and the next reply is intact on the same connection")
+        }
+        _ => CaseFinding::kept("no content came; the connection was ended"),
     })
 }

@@ -2,9 +2,9 @@
 
 use super::{
     super::{
-        client::{Content, get},
+        client::{Framing, get},
         found::{Roles, Rule},
-        trial::{Finding, Outcome, Trial},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case,
 };
@@ -35,17 +35,17 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     match variant {
         "request" => of_request(trial).await,
         "reply" => of_reply(trial).await,
-        _ if trial.is_http2() => Ok(Finding::not_applicable("needs HTTP/1.1 towards the proxy")),
+        _ if trial.is_http2() => Ok(CaseFinding::not_applicable("needs HTTP/1.1 towards the proxy")),
         _ => extended(trial).await,
     }
 }
 
-async fn of_request(trial: &mut Trial<'_>) -> Outcome {
-    let ask = trial.ask("POST", "/").content(Content::Chunked);
+async fn of_request(trial: &mut Trial<'_>) -> CaseOutcome {
+    let ask = trial.ask("POST", "/").content(Framing::Chunked);
     let mut session = trial.connect().await?;
     trial.open(&mut session, &ask).await?;
     for (part, end) in [(&b"pr"[..], false), (b"o", false), (b"be", true)] {
@@ -57,30 +57,34 @@ async fn of_request(trial: &mut Trial<'_>) -> Outcome {
     if body != "probe" {
         let what = format!("\"probe\" arrived as {body:?}");
         // HTTP/2 has no chunks that could be decoded wrongly.
-        return Ok(if trial.is_http2() { Finding::changed(what) } else { Finding::against(&DECODING, what) });
+        return Ok(if trial.is_http2() {
+            CaseFinding::changed(what)
+        } else {
+            CaseFinding::against(&DECODING, what)
+        });
     }
     let length = get(&reply.echoed_pairs("headers_list"), "content-length").map(str::to_owned);
-    Ok(Finding::kept(length.map_or_else(
+    Ok(CaseFinding::kept(length.map_or_else(
         || "it arrived whole".to_owned(),
         |length| format!("it arrived whole, with Content-Length {length}"),
     )))
 }
 
-async fn of_reply(trial: &mut Trial<'_>) -> Outcome {
+async fn of_reply(trial: &mut Trial<'_>) -> CaseOutcome {
     let ask = trial.ask("GET", "/chunked/5?size=100");
     let reply = trial.exchange(&ask, &[]).await?;
     reply.of_server()?;
     Ok(match (reply.length, &reply.cut) {
-        (500, None) => Finding::kept("it came whole"),
+        (500, None) => CaseFinding::kept("it came whole"),
         (length, None) if trial.is_behind("HTTP/1.1") => {
-            Finding::against(&DECODING, format!("{length} of 500 bytes, and the end"))
+            CaseFinding::against(&DECODING, format!("{length} of 500 bytes, and the end"))
         }
-        (length, None) => Finding::changed(format!("{length} of 500 bytes, and the end")),
-        (length, Some(cut)) => Finding::changed(format!("{length} of 500 bytes: {cut}")),
+        (length, None) => CaseFinding::changed(format!("{length} of 500 bytes, and the end")),
+        (length, Some(cut)) => CaseFinding::changed(format!("{length} of 500 bytes: {cut}")),
     })
 }
 
-async fn extended(trial: &mut Trial<'_>) -> Outcome {
+async fn extended(trial: &mut Trial<'_>) -> CaseOutcome {
     let ask = trial.ask("POST", "/");
     let (line, host) = (format!("POST {} HTTP/1.1", ask.target), format!("Host: {}", ask.authority));
     let fields = [host.as_str(), "Transfer-Encoding: chunked"];
@@ -95,16 +99,16 @@ async fn extended(trial: &mut Trial<'_>) -> Outcome {
         let plain = trial.reply(&mut session, &plain).await;
         return Ok(match plain.status {
             Some(status) if status < 400 => {
-                Finding::against(&EXTENSIONS, "400 for an extension that is not known")
+                CaseFinding::against(&EXTENSIONS, "400 for an extension that is not known")
             }
-            _ => Finding::not_applicable("needs chunks: they are refused without an extension as well"),
+            _ => CaseFinding::not_applicable("needs chunks: they are refused without an extension as well"),
         });
     }
     reply.of_server()?;
     let body = reply.echoed("body").unwrap_or_default();
     Ok(if body == "probe" {
-        Finding::kept("the content arrived without it")
+        CaseFinding::kept("the content arrived without it")
     } else {
-        Finding::against(&EXTENSIONS, format!("\"probe\" arrived as {body:?}"))
+        CaseFinding::against(&EXTENSIONS, format!("\"probe\" arrived as {body:?}"))
     })
 }

@@ -3,7 +3,7 @@
 use super::{
     super::{
         client::get,
-        trial::{Finding, Outcome, Trial},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case,
 };
@@ -21,7 +21,7 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let ask = if variant == "plain" {
         trial.ask("GET", "/chunked/20?size=1024").with("Accept-Encoding", "gzip")
     } else {
@@ -31,5 +31,5 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     reply.of_server()?;
     let coding = get(&reply.fields, "content-encoding").unwrap_or("no coding");
     let vary = get(&reply.fields, "vary").map(|vary| format!(", Vary: {vary}")).unwrap_or_default();
-    Ok(Finding::described(format!("{} bytes in {coding}{vary}", reply.length)))
+    Ok(CaseFinding::described(format!("{} bytes in {coding}{vary}", reply.length)))
 }

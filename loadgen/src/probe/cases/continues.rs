@@ -1,12 +1,12 @@
-//! A client that waits for 100 (Continue) is told something.
+//! A client that waits for 100 (Continue) gets an answer.
 
 use tokio::time::Instant;
 
 use super::{
     super::{
-        client::{Content, Cut, Heard},
+        client::{Cut, Framing, Heard},
         found::{Roles, Rule, State},
-        trial::{Finding, Outcome, Reply, Trial},
+        trial::{CaseFinding, CaseOutcome, ProbeReply, Trial},
     },
     Case, INTERIM,
 };
@@ -31,7 +31,7 @@ static OF_PROXIES: Rule = Rule {
 pub(super) static CASE: Case = Case {
     number: 12,
     name: "continue",
-    title: "A client that expects 100 is told what to do",
+    title: "A client that expects 100 gets an answer",
     why: "A client that waits for 100 in vain waits for seconds before each upload.",
     issues: &["node-http-proxy#1219", "h2o#3316"],
     asks: "The client sends a head with Expect: 100-continue and waits; the server sends 100, or refuses with 417. Which one comes, \
@@ -42,12 +42,12 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let target = if variant == "sent" { "/?dummy-continue=send" } else { "/?dummy-continue=refuse" };
-    let ask = trial.ask("POST", target).with("Expect", "100-continue").content(Content::Length(5));
+    let ask = trial.ask("POST", target).with("Expect", "100-continue").content(Framing::Length(5));
     let mut session = trial.connect().await?;
     trial.open(&mut session, &ask).await?;
-    let (mut reply, until, began) = (Reply::default(), trial.soon(), Instant::now());
+    let (mut reply, until, began) = (ProbeReply::default(), trial.soon(), Instant::now());
     let mut is_silent = false;
     // Another interim reply, such as 102, does not say that the content may come.
     while reply.status.is_none() && !reply.interims.iter().any(|(status, _)| *status == 100) && !is_silent {
@@ -63,8 +63,8 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     if reply.status.is_some() || reply.cut.is_some() {
         let status = reply.of_server()?;
         return Ok(match (variant, status) {
-            ("refused", 417) => Finding::kept("417 came, and no content was sent"),
-            _ => Finding::changed(format!("{status} came, without 100")),
+            ("refused", 417) => CaseFinding::kept("417 came, and no content was sent"),
+            _ => CaseFinding::changed(format!("{status} came, without 100")),
         });
     }
     let waited = began.elapsed();
@@ -78,31 +78,31 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
             let what = format!(
                 "neither 100 nor a final status came within {waited:.1?}, which is short for this way, then {then}"
             );
-            return Ok(Finding::changed(what));
+            return Ok(CaseFinding::changed(what));
         }
         let what = format!("neither 100 nor a final status came before the content, then {then}");
         // A proxy is to pass on the head, and then the 100 that comes for it.
         return Ok(match (before.count, variant) {
-            (0, _) => Finding::against_all(&[&OF_GATEWAYS, &OF_PROXIES], what),
-            (_, "sent") => Finding::against_all(&[&OF_GATEWAYS, &INTERIM], what),
-            _ => Finding::against(&OF_GATEWAYS, what),
+            (0, _) => CaseFinding::against_all(&[&OF_GATEWAYS, &OF_PROXIES], what),
+            (_, "sent") => CaseFinding::against_all(&[&OF_GATEWAYS, &INTERIM], what),
+            _ => CaseFinding::against(&OF_GATEWAYS, what),
         });
     }
     if variant == "refused" {
         let then = reply.status.map_or_else(|| "nothing".to_owned(), |status| status.to_string());
-        return Ok(Finding {
+        return Ok(CaseFinding {
             state: State::AnsweredItself,
-            ..Finding::changed(format!("100 from the proxy itself, then {then}"))
+            ..CaseFinding::changed(format!("100 from the proxy itself, then {then}"))
         });
     }
     reply.of_server()?;
     if reply.echoed("body").as_deref() != Some("probe") {
-        return Ok(Finding::changed("100 came, and the content did not arrive"));
+        return Ok(CaseFinding::changed("100 came, and the content did not arrive"));
     }
     Ok(if before.count > 0 {
-        Finding::kept("100 came from the server, then the reply")
+        CaseFinding::kept("100 came from the server, then the reply")
     } else {
         let what = "100 from the proxy itself: the server had not seen the request";
-        Finding { state: State::AnsweredItself, ..Finding::changed(what) }
+        CaseFinding { state: State::AnsweredItself, ..CaseFinding::changed(what) }
     })
 }

@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        client::Content,
-        trial::{Finding, Outcome, Trial},
+        client::Framing,
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case,
     repeats::RULE,
@@ -26,7 +26,7 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let mut session = trial.connect().await?;
     for number in 1..=REQUESTS {
         if !session.is_open() || trial.gate.is_direct {
@@ -35,18 +35,24 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
         let target = "/?dummy-close-after=1";
         let ask = match variant {
             "get" => trial.ask("GET", target),
-            _ => trial.ask("POST", target).content(Content::Length(5)),
+            _ => trial.ask("POST", target).content(Framing::Length(5)),
         };
         let reply = trial.on(&mut session, &ask, b"probe").await?;
         if let Err(lost) = reply.of_server() {
-            return Err(Finding { what: format!("request {number} of {REQUESTS}: {}", lost.what), ..lost });
+            return Err(CaseFinding {
+                what: format!("request {number} of {REQUESTS}: {}", lost.what),
+                ..lost
+            });
         }
         if variant == "post" {
             let sightings = trial.sightings(&ask, trial.soon(), |sightings| sightings.count > 0).await?;
             if sightings.count > 1 {
-                return Ok(Finding::against(&RULE, format!("the POST arrived {} times", sightings.count)));
+                return Ok(CaseFinding::against(
+                    &RULE,
+                    format!("the POST arrived {} times", sightings.count),
+                ));
             }
         }
     }
-    Ok(Finding::kept(format!("{REQUESTS} of {REQUESTS} were answered by the server")))
+    Ok(CaseFinding::kept(format!("{REQUESTS} of {REQUESTS} were answered by the server")))
 }

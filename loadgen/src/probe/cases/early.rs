@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        client::{Body, Content, Cut, Heard},
-        trial::{Finding, Outcome, Reply, Trial},
+        client::{AskedBody, Cut, Framing, Heard},
+        trial::{CaseFinding, CaseOutcome, ProbeReply, Trial},
     },
     Case,
 };
@@ -17,7 +17,7 @@ pub(super) static EARLY: Case = Case {
     number: 4,
     name: "early-reply",
     title: "A reply during an upload reaches the client",
-    why: "A client that is told early stops sending; one that is not, or whose connection is reset, sees no reason at all.",
+    why: "A client that learns it early stops sending; one that does not, or whose connection is reset, sees no reason at all.",
     issues: &["envoy#2929", "envoy#44749", "haproxy#3495"],
     asks: "The server replies with 413 to the head of an upload, of which the client has sent a part. Does the reply come before the \
            client has sent the rest?",
@@ -41,14 +41,15 @@ pub(super) static AFTERWARDS: Case = Case {
     attempt: |variant, trial| Box::pin(afterwards(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
-    let content = if variant == "length" { Content::Length(UPLOAD as u64) } else { Content::Chunked };
-    let ask = trial.ask("POST", "/upload?dummy-early=413").content(content).body(Body::Filler(UPLOAD as u64));
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
+    let content = if variant == "length" { Framing::Length(UPLOAD as u64) } else { Framing::Chunked };
+    let ask =
+        trial.ask("POST", "/upload?dummy-early=413").content(content).body(AskedBody::Filler(UPLOAD as u64));
     let mut session = trial.connect().await?;
     trial.open(&mut session, &ask).await?;
     let upload = vec![b'x'; UPLOAD];
     let _ = trial.send(&mut session, &upload[..PART], false).await;
-    let (mut reply, until) = (Reply::default(), trial.soon());
+    let (mut reply, until) = (ProbeReply::default(), trial.soon());
     while reply.status.is_none() {
         let heard = trial.hear(&mut session, until).await;
         if heard == Heard::Cut(Cut::TimedOut) {
@@ -60,8 +61,8 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     }
     let status = reply.of_server()?;
     Ok(match status {
-        413 => Finding::kept("413 came before the rest was sent"),
-        other => Finding::changed(format!("{other} came in place of 413")),
+        413 => CaseFinding::kept("413 came before the rest was sent"),
+        other => CaseFinding::changed(format!("{other} came in place of 413")),
     })
 }
 
@@ -71,26 +72,26 @@ async fn late(
     mut session: super::super::client::Session,
     ask: &super::super::client::Ask,
     rest: &[u8],
-) -> Outcome {
+) -> CaseOutcome {
     let sent = trial.send(&mut session, rest, true).await;
     let reply = trial.reply(&mut session, ask).await;
     match (reply.of_server(), sent) {
         (Ok(status), _) => {
-            Ok(Finding::changed(format!("held back: {status} came after the client had sent more")))
+            Ok(CaseFinding::changed(format!("held back: {status} came after the client had sent more")))
         }
         (Err(finding), Ok(())) => Err(finding),
         (Err(finding), Err(cut)) => {
-            Err(Finding { what: format!("{}; while content was sent: {cut}", finding.what), ..finding })
+            Err(CaseFinding { what: format!("{}; while content was sent: {cut}", finding.what), ..finding })
         }
     }
 }
 
-async fn afterwards(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn afterwards(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let mut session = trial.connect().await?;
     let upload = vec![b'x'; UPLOAD / 4];
     let (disturbing, content) = match variant {
         "early-reply" => {
-            let content = Content::Length(upload.len() as u64);
+            let content = Framing::Length(upload.len() as u64);
             (trial.ask("POST", "/upload?dummy-early=413").content(content), &upload[..])
         }
         "cut-reply" => (trial.ask("GET", "/bin/64K?dummy-abort=rst@body(20000)"), &[][..]),
@@ -104,7 +105,7 @@ async fn afterwards(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
         let mut reply = None;
         if session.is_open() {
             match trial.on(&mut session, &ask, &[]).await {
-                Ok(Reply {
+                Ok(ProbeReply {
                     status: None,
                     cut: Some(cut @ (Cut::Closed | Cut::Reset | Cut::GoneAway(_))),
                     ..
@@ -126,7 +127,7 @@ async fn afterwards(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
         };
         reply.of_server()?;
         if let Some(cut) = &reply.cut {
-            return Ok(Finding::changed(format!("a reply afterwards is not whole: {cut}")));
+            return Ok(CaseFinding::changed(format!("a reply afterwards is not whole: {cut}")));
         }
         let uri = reply.target_seen().unwrap_or_default();
         if !uri.ends_with(&format!("/after/{round}")) {
@@ -134,9 +135,9 @@ async fn afterwards(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
         }
     }
     if let Some(cut) = lost {
-        return Ok(Finding::changed(format!(
+        return Ok(CaseFinding::changed(format!(
             "the connection seemed to be kept, and then {cut}; others are intact"
         )));
     }
-    Ok(Finding::kept(format!("3 of 3 have their own replies, {kept} of them on the same connection")))
+    Ok(CaseFinding::kept(format!("3 of 3 have their own replies, {kept} of them on the same connection")))
 }

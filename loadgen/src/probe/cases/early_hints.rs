@@ -3,7 +3,7 @@
 use super::{
     super::{
         client::get,
-        trial::{Finding, Outcome, Trial},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case, INTERIM,
 };
@@ -21,14 +21,14 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let ask = trial.ask("GET", "/?dummy-delay=50ms&dummy-hints=%3C/probe.css%3E;rel=preload");
     let reply = trial.exchange(&ask, &[]).await?;
     reply.of_server()?;
     let hints = reply.interims.iter().find(|(status, _)| *status == 103);
     Ok(match hints.map(|(_, fields)| get(fields, "link").is_some_and(|link| link.contains("/probe.css"))) {
-        Some(true) => Finding::kept("103 came with its Link"),
-        Some(false) => Finding::changed("103 came without its Link"),
-        None => Finding::against(&INTERIM, "103 was dropped"),
+        Some(true) => CaseFinding::kept("103 came with its Link"),
+        Some(false) => CaseFinding::changed("103 came without its Link"),
+        None => CaseFinding::against(&INTERIM, "103 was dropped"),
     })
 }

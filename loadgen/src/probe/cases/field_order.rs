@@ -1,7 +1,7 @@
 //! Order and case of fields.
 
 use super::{
-    super::trial::{Finding, Outcome, Trial},
+    super::trial::{CaseFinding, CaseOutcome, Trial},
     Case,
 };
 
@@ -21,7 +21,7 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let ask = if variant == "request" {
         NAMES.iter().fold(trial.ask("GET", "/"), |ask, name| ask.with(name, "1"))
     } else {
@@ -33,7 +33,7 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let fields = if variant == "request" { reply.echoed_pairs("headers_list") } else { reply.fields };
     let is_ours = |name: &&str| name.to_ascii_lowercase().starts_with("x-probe-");
     let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).filter(is_ours).collect();
-    Ok(Finding::described(if names == NAMES {
+    Ok(CaseFinding::described(if names == NAMES {
         "as they were sent".to_owned()
     } else {
         format!("{} arrived as {}", NAMES.join(", "), names.join(", "))

@@ -3,7 +3,7 @@
 use super::{
     super::{
         client::get,
-        trial::{Finding, Outcome, Trial},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case,
 };
@@ -28,7 +28,7 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     if let "many-of-reply" | "large-of-reply" = variant {
         return of_reply(variant, trial).await;
     }
@@ -45,7 +45,7 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     Ok(counted(arrived, wanted.len()))
 }
 
-async fn of_reply(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn of_reply(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let (ask, count, value) = if variant == "many-of-reply" {
         let query: String =
             (0..MANY_OF_REPLY).map(|number| format!("&dummy-header=x-probe-{number}:a")).collect();
@@ -61,10 +61,10 @@ async fn of_reply(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     Ok(counted((0..count).filter(is_there).count(), count))
 }
 
-fn counted(arrived: usize, sent: usize) -> Finding {
+fn counted(arrived: usize, sent: usize) -> CaseFinding {
     if arrived == sent {
-        Finding::kept(format!("{arrived} of {sent} arrived"))
+        CaseFinding::kept(format!("{arrived} of {sent} arrived"))
     } else {
-        Finding::changed(format!("{arrived} of {sent} arrived as they were sent"))
+        CaseFinding::changed(format!("{arrived} of {sent} arrived as they were sent"))
     }
 }

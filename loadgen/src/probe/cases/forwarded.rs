@@ -1,7 +1,7 @@
 //! What a proxy says of the client, and what it does with what was said before.
 
 use super::{
-    super::trial::{Finding, Outcome, Trial},
+    super::trial::{CaseFinding, CaseOutcome, Trial},
     Case,
 };
 
@@ -22,7 +22,7 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let mut ask = trial.ask("GET", "/");
     if variant == "sent" {
         ask = ask.with("forwarded", &format!("for={BEFORE}")).with("x-forwarded-for", BEFORE);
@@ -45,5 +45,5 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     if !missing.is_empty() {
         what.push_str(&format!("; removed: {}", missing.join(", ")));
     }
-    Ok(Finding::described(what))
+    Ok(CaseFinding::described(what))
 }

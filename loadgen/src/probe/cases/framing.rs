@@ -4,7 +4,7 @@ use super::{
     super::{
         client::Session,
         found::{Roles, Rule},
-        trial::{Finding, Outcome, Trial},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case,
 };
@@ -46,9 +46,9 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     if trial.is_http2() {
-        return Ok(Finding::not_applicable("needs HTTP/1.1 towards the proxy"));
+        return Ok(CaseFinding::not_applicable("needs HTTP/1.1 towards the proxy"));
     }
     let (ask, hidden) = (trial.ask("POST", "/upload"), trial.ask("GET", "/hidden"));
     let host = format!("Host: {}", ask.authority);
@@ -73,22 +73,22 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let seen = trial.look(hidden.id.number).await?.count;
     if seen > 0 {
         let what = "the server has seen the request that was hidden in the content";
-        return Ok(Finding::against(rule, what));
+        return Ok(CaseFinding::against(rule, what));
     }
     let next = if reply.status.is_some() && !is_closed { answer(trial, &mut session).await } else { None };
     Ok(match (reply.status, &reply.cut) {
-        (Some(status), _) if let Some(next) = next => Finding::against(
+        (Some(status), _) if let Some(next) = next => CaseFinding::against(
             rule,
             format!("{status}, and then {next} to a request that follows on the same connection"),
         ),
-        (Some(400), _) => Finding::kept("400"),
-        (Some(status), _) if status >= 400 => Finding::changed(format!("{status} in place of 400")),
+        (Some(400), _) => CaseFinding::kept("400"),
+        (Some(status), _) if status >= 400 => CaseFinding::changed(format!("{status} in place of 400")),
         (Some(status), _) if variant == "both" => {
-            Finding::changed(format!("{status}: taken by one of them, and nothing after it"))
+            CaseFinding::changed(format!("{status}: taken by one of them, and nothing after it"))
         }
-        (Some(status), _) => Finding::against(rule, format!("{status} in place of 400")),
-        (None, Some(cut)) => Finding::cut(cut),
-        (None, None) => Finding::changed("no reply"),
+        (Some(status), _) => CaseFinding::against(rule, format!("{status} in place of 400")),
+        (None, Some(cut)) => CaseFinding::cut(cut),
+        (None, None) => CaseFinding::changed("no reply"),
     })
 }
 

@@ -4,7 +4,7 @@ use super::{
     super::{
         client::Cut,
         transcript::Side,
-        trial::{Finding, Outcome, Trial},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case,
 };
@@ -22,25 +22,25 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     if trial.is_http2() {
-        return Ok(Finding::not_applicable("needs HTTP/1.1 towards the proxy"));
+        return Ok(CaseFinding::not_applicable("needs HTTP/1.1 towards the proxy"));
     }
     let ask = trial.ask("GET", "/delay/100");
     let mut session = trial.connect().await?;
     trial.open(&mut session, &ask).await?;
     trial.transcript.note(Side::Sent, "FIN");
-    session.end_sending(trial.until()).await.map_err(|cut| Finding::cut(&cut))?;
+    session.end_sending(trial.until()).await.map_err(|cut| CaseFinding::cut(&cut))?;
     let reply = trial.reply(&mut session, &ask).await;
     Ok(match (reply.status, &reply.cut) {
         (None, Some(cut @ (Cut::Closed | Cut::Reset))) => {
-            Finding::changed(format!("taken for an abort: {cut}, without a reply"))
+            CaseFinding::changed(format!("taken for an abort: {cut}, without a reply"))
         }
         _ => {
             reply.of_server()?;
             match &reply.cut {
-                None => Finding::kept("the reply came"),
-                Some(cut) => Finding::changed(format!("the reply was cut: {cut}")),
+                None => CaseFinding::kept("the reply came"),
+                Some(cut) => CaseFinding::changed(format!("the reply was cut: {cut}")),
             }
         }
     })

@@ -4,7 +4,7 @@ use super::{
     super::{
         client::get,
         found::{Roles, Rule},
-        trial::{Finding, Outcome, Trial},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case,
 };
@@ -33,11 +33,11 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let is_request = variant == "request";
     if if is_request { trial.is_http2() } else { trial.is_http2_behind() } {
         let where_needed = if is_request { "towards the proxy" } else { "between proxy and server" };
-        return Ok(Finding::not_applicable(format!(
+        return Ok(CaseFinding::not_applicable(format!(
             "needs HTTP/1.1 {where_needed}: HTTP/2 has no Connection"
         )));
     }
@@ -51,13 +51,13 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let fields = if is_request { reply.echoed_pairs("headers_list") } else { reply.fields.clone() };
     let has_passed = get(&fields, "x-probe-hop").is_some();
     Ok(match (has_passed, trial.gate.is_direct) {
-        (true, true) => Finding::kept("it has reached the other end of the connection"),
-        (false, true) => Finding::changed("it is not there"),
-        (false, false) => Finding::kept("it was taken out"),
-        (true, false) if relays_bytes(trial).await => Finding::not_applicable(
+        (true, true) => CaseFinding::kept("it has reached the other end of the connection"),
+        (false, true) => CaseFinding::changed("it is not there"),
+        (false, false) => CaseFinding::kept("it was taken out"),
+        (true, false) if relays_bytes(trial).await => CaseFinding::not_applicable(
             "it relays bytes and reads no HTTP: the request arrived as it was sent, over HTTP/1.1 and over HTTP/2",
         ),
-        (true, false) => Finding::against(&RULE, "it was passed on"),
+        (true, false) => CaseFinding::against(&RULE, "it was passed on"),
     })
 }
 

@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        client::{Content, Cut},
-        trial::{Finding, Outcome, Reply, Trial},
+        client::{Cut, Framing},
+        trial::{CaseFinding, CaseOutcome, ProbeReply, Trial},
     },
     Case,
     repeats::RULE,
@@ -26,7 +26,7 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let mut lost = Vec::new();
     for _ in 0..TRIES {
         let first = trial.ask("GET", "/bin/16?dummy-abort=fin@body(16)");
@@ -34,7 +34,7 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
         trial.on(&mut one, &first, &[]).await?.of_server()?;
         let next = |trial: &Trial<'_>| match variant {
             "get" => trial.ask("GET", "/"),
-            _ => trial.ask("POST", "/").content(Content::Length(5)),
+            _ => trial.ask("POST", "/").content(Framing::Length(5)),
         };
         let mut ask = next(trial);
         // Of the server itself, this client knows as little as a proxy would.
@@ -43,7 +43,7 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
             reply = Some(trial.on(&mut one, &ask, b"probe").await.unwrap_or_default());
         }
         // One that ends the client's connection together with the server's has said what there is to say.
-        let is_passed_on = |reply: &Reply| {
+        let is_passed_on = |reply: &ProbeReply| {
             reply.status.is_none() && !matches!(reply.cut, Some(Cut::TimedOut | Cut::Malformed(_)))
         };
         let reply = match reply {
@@ -61,16 +61,19 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
         if variant == "post" {
             let sightings = trial.sightings(&ask, trial.soon(), |sightings| sightings.count > 0).await?;
             if sightings.count > 1 {
-                return Ok(Finding::against(&RULE, format!("the POST arrived {} times", sightings.count)));
+                return Ok(CaseFinding::against(
+                    &RULE,
+                    format!("the POST arrived {} times", sightings.count),
+                ));
             }
         }
     }
     match lost.pop() {
-        None => Ok(Finding::kept(format!("{TRIES} of {TRIES} were answered by the server"))),
+        None => Ok(CaseFinding::kept(format!("{TRIES} of {TRIES} were answered by the server"))),
         Some(last) => {
             let what =
                 format!("{} of {TRIES} were not answered by the server: {}", lost.len() + 1, last.what);
-            Err(Finding { what, ..last })
+            Err(CaseFinding { what, ..last })
         }
     }
 }

@@ -36,7 +36,7 @@ use std::pin::Pin;
 pub(super) use self::repeats::repeated_later;
 use super::{
     found::{Roles, Rule},
-    trial::{Finding, Outcome, Trial},
+    trial::{CaseFinding, CaseOutcome, Trial},
 };
 
 /// Something that a proxy may do otherwise than the server would.
@@ -61,10 +61,10 @@ pub struct Case {
     /// In which ways it is asked.
     pub variants: &'static [&'static str],
     /// Asks it in one of them.
-    attempt: Attempt,
+    attempt: CaseFn,
 }
 
-type Attempt = for<'t> fn(&'static str, &'t mut Trial<'_>) -> Pin<Box<dyn Future<Output = Outcome> + 't>>;
+type CaseFn = for<'t> fn(&'static str, &'t mut Trial<'_>) -> Pin<Box<dyn Future<Output = CaseOutcome> + 't>>;
 
 /// All of them, in order.
 pub const CASES: &[&Case] = &[
@@ -137,23 +137,23 @@ static INTERIM: Rule = Rule {
 
 /// What a reply to another request is: against a rule of HTTP/1.1 where that is spoken; HTTP/2 has a stream for each request, and no
 /// MUST about it.
-pub(super) fn judge_crossed(trial: &Trial<'_>, what: impl Into<String>) -> Finding {
+pub(super) fn judge_crossed(trial: &Trial<'_>, what: impl Into<String>) -> CaseFinding {
     if !trial.is_http2_behind() {
-        Finding::against(&CROSSED, what)
+        CaseFinding::against(&CROSSED, what)
     } else if !trial.is_http2() {
-        Finding::against(&CROSSED_IN_FRONT, what)
+        CaseFinding::against(&CROSSED_IN_FRONT, what)
     } else {
-        Finding::changed(what)
+        CaseFinding::changed(what)
     }
 }
 
 /// A reply that was cut and ends as if it was whole: the client that can't tell is the proxy, and the rule one of HTTP/1.
-fn taken_for_whole(trial: &Trial<'_>, what: impl Into<String>) -> Finding {
-    if trial.is_http2_behind() { Finding::changed(what) } else { Finding::against(&INCOMPLETE, what) }
+fn taken_for_whole(trial: &Trial<'_>, what: impl Into<String>) -> CaseFinding {
+    if trial.is_http2_behind() { CaseFinding::changed(what) } else { CaseFinding::against(&INCOMPLETE, what) }
 }
 
 /// Tries a variant of a case once.
-pub(super) async fn attempt(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> Finding {
+pub(super) async fn attempt(case: &Case, variant: &'static str, trial: &mut Trial<'_>) -> CaseFinding {
     let finding = (case.attempt)(variant, trial).await.unwrap_or_else(|finding| finding);
     if case.is_described { finding.into_described() } else { finding }
 }

@@ -4,7 +4,7 @@ use super::{
     super::{
         client::get,
         found::{Roles, Rule},
-        trial::{Finding, Outcome, Trial},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case, INCOMPLETE, taken_for_whole,
 };
@@ -30,11 +30,11 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let ask = trial.ask("GET", "/chunked/3?size=100");
     let reply = if variant == "client" {
         if trial.is_http2() {
-            return Ok(Finding::not_applicable("needs HTTP/1 towards the proxy"));
+            return Ok(CaseFinding::not_applicable("needs HTTP/1 towards the proxy"));
         }
         let (line, host) = (format!("GET {} HTTP/1.0", ask.target), format!("Host: {}", ask.authority));
         let mut session = trial.connect().await?;
@@ -42,19 +42,19 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
         trial.reply(&mut session, &ask).await
     } else {
         if !trial.is_behind("HTTP/1.0") {
-            return Ok(Finding::not_applicable("needs a proxy that speaks HTTP/1.0 with the server"));
+            return Ok(CaseFinding::not_applicable("needs a proxy that speaks HTTP/1.0 with the server"));
         }
         trial.exchange(&ask, &[]).await?
     };
     reply.of_server()?;
     if variant == "client" && get(&reply.fields, "transfer-encoding").is_some() {
-        return Ok(Finding::against(&RULE, "it came with Transfer-Encoding"));
+        return Ok(CaseFinding::against(&RULE, "it came with Transfer-Encoding"));
     }
     Ok(match (reply.length, &reply.cut) {
-        (300, None) => Finding::kept("it came whole"),
+        (300, None) => CaseFinding::kept("it came whole"),
         (length, None) => {
             taken_for_whole(trial, format!("{length} of 300 bytes, and an end as of a whole one"))
         }
-        (length, Some(cut)) => Finding::changed(format!("{length} of 300 bytes: {cut}")),
+        (length, Some(cut)) => CaseFinding::changed(format!("{length} of 300 bytes: {cut}")),
     })
 }

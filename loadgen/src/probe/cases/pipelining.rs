@@ -5,7 +5,7 @@ use contract::{field::SERVER_TIMING, timing::Timing};
 use super::{
     super::{
         client::get,
-        trial::{Finding, Outcome, Reply, Trial},
+        trial::{CaseFinding, CaseOutcome, ProbeReply, Trial},
     },
     Case,
 };
@@ -24,9 +24,9 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     if trial.is_http2() {
-        return Ok(Finding::not_applicable("needs HTTP/1.1 towards the proxy"));
+        return Ok(CaseFinding::not_applicable("needs HTTP/1.1 towards the proxy"));
     }
     let (one, two) = (trial.ask("GET", "/delay/200"), trial.ask("GET", "/"));
     let host = format!("Host: {}", one.authority);
@@ -37,10 +37,10 @@ async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
     first.of_server()?;
     let second = trial.reply(&mut session, &two).await;
     if let Err(finding) = second.of_server() {
-        return Ok(Finding::described(format!("the second one is not answered: {}", finding.what)));
+        return Ok(CaseFinding::described(format!("the second one is not answered: {}", finding.what)));
     }
-    let timing = |reply: &Reply| get(&reply.fields, SERVER_TIMING).and_then(Timing::parse);
-    Ok(Finding::described(match (timing(&first), timing(&second)) {
+    let timing = |reply: &ProbeReply| get(&reply.fields, SERVER_TIMING).and_then(Timing::parse);
+    Ok(CaseFinding::described(match (timing(&first), timing(&second)) {
         (Some(first), Some(second)) if second.received_ns < first.replied_ns => {
             "both are answered; the second one reached the server while the first one waited"
         }

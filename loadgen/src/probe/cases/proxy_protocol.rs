@@ -1,7 +1,7 @@
 //! The PROXY protocol between proxy and server.
 
 use super::{
-    super::trial::{Finding, Outcome, Trial},
+    super::trial::{CaseFinding, CaseOutcome, Trial},
     Case,
 };
 
@@ -18,12 +18,12 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let ask = trial.ask("GET", "/");
     let reply = trial.exchange(&ask, &[]).await?;
     reply.of_server()?;
     let echo: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    Ok(Finding::described(match echo.get("proxy_protocol") {
+    Ok(CaseFinding::described(match echo.get("proxy_protocol") {
         Some(header) => header.to_string(),
         None => "none was sent, or taken by the server".to_owned(),
     }))

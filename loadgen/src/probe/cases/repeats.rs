@@ -1,12 +1,12 @@
-//! A POST that fails is not sent again, on whichever server, and neither later.
+//! A POST that fails is not retried, neither on another server nor later.
 
 use tokio::time::Instant;
 
 use super::{
     super::{
-        client::{Ask, Content, Cut, Session},
+        client::{Ask, Cut, Framing, Session},
         found::{Roles, Rule},
-        trial::{Finding, Outcome, Reply, Trial},
+        trial::{CaseFinding, CaseOutcome, ProbeReply, Trial},
     },
     Case,
 };
@@ -32,14 +32,14 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let asked = match variant {
         "reset" => "/?dummy-abort=rst@before-headers",
         "close" => "/?dummy-abort=fin@before-headers",
         "status-503" => "/?dummy-status=503",
         _ => "/?dummy-abort=hang@before-headers",
     };
-    let ask = trial.ask("POST", asked).content(Content::Length(5));
+    let ask = trial.ask("POST", asked).content(Framing::Length(5));
     let mut session = trial.connect().await?;
     trial.posted = Some(ask.id.number);
     trial.open(&mut session, &ask).await?;
@@ -54,10 +54,10 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
 }
 
 /// The proxy may repeat it when it has waited for long enough.
-async fn silence(trial: &mut Trial<'_>, mut session: Session, ask: &Ask) -> Outcome {
+async fn silence(trial: &mut Trial<'_>, mut session: Session, ask: &Ask) -> CaseOutcome {
     trial.sightings(ask, trial.soon(), |sightings| sightings.count > 0).await?;
     let began = Instant::now();
-    let mut reply = Reply::default();
+    let mut reply = ProbeReply::default();
     if trial.gate.is_direct {
         // Nothing is there that could repeat it.
         let heard = trial.hear(&mut session, trial.a_moment()).await;
@@ -69,28 +69,31 @@ async fn silence(trial: &mut Trial<'_>, mut session: Session, ask: &Ask) -> Outc
     let sightings = trial.sightings_of_all(ask, |sightings| sightings.count > 0).await?;
     session.give_up(trial.until()).await;
     if sightings.count == 1 && reply.cut == Some(Cut::TimedOut) && !trial.gate.is_direct {
-        return Ok(Finding::described(format!(
+        return Ok(CaseFinding::described(format!(
             "not repeated within {waited:.1?}, in which there was no reply: beyond that, nothing is known"
         )));
     }
     Ok(counted(sightings.count, reply.status))
 }
 
-fn counted(count: usize, status: Option<u16>) -> Finding {
+fn counted(count: usize, status: Option<u16>) -> CaseFinding {
     match (count, status) {
-        (0, Some(status)) => Finding::own_reply(status),
-        (0, None) => Finding::changed("it has not arrived, and there was no reply"),
-        (1, _) => Finding::kept("it arrived once"),
+        (0, Some(status)) => CaseFinding::own_reply(status),
+        (0, None) => CaseFinding::changed("it has not arrived, and there was no reply"),
+        (1, _) => CaseFinding::kept("it arrived once"),
         (count, _) => {
             let reply = status.map_or_else(|| "no reply".to_owned(), |status| status.to_string());
-            Finding::against(&RULE, format!("it arrived {count} times; the client got {reply}"))
+            CaseFinding::against(&RULE, format!("it arrived {count} times; the client got {reply}"))
         }
     }
 }
 
 /// One that has arrived more often than was known when its round ended.
-pub(crate) fn repeated_later(count: usize) -> Option<Finding> {
+pub(crate) fn repeated_later(count: usize) -> Option<CaseFinding> {
     (count > 1).then(|| {
-        Finding::against(&RULE, format!("it arrived {count} times, of which some after the case had ended"))
+        CaseFinding::against(
+            &RULE,
+            format!("it arrived {count} times, of which some after the case had ended"),
+        )
     })
 }

@@ -3,7 +3,7 @@
 use super::{
     super::{
         client::Cut,
-        trial::{Finding, Outcome, Trial},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case, INCOMPLETE, taken_for_whole,
 };
@@ -22,14 +22,14 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let cut = match variant {
         "connection" if trial.is_http2_behind() => {
-            return Ok(Finding::not_applicable("needs HTTP/1.1 between proxy and server"));
+            return Ok(CaseFinding::not_applicable("needs HTTP/1.1 between proxy and server"));
         }
         "connection" => "rst".to_owned(),
         _ if !trial.is_http2_behind() => {
-            return Ok(Finding::not_applicable("needs HTTP/2 between proxy and server"));
+            return Ok(CaseFinding::not_applicable("needs HTTP/2 between proxy and server"));
         }
         code => format!("stream-reset({})", code.to_ascii_uppercase().replace('-', "_")),
     };
@@ -45,13 +45,15 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
             taken_for_whole(trial, what)
         }
         Some(Cut::StreamReset(code)) if Some(*code) == wanted => {
-            Finding::kept(format!("RST_STREAM with {code}"))
+            CaseFinding::kept(format!("RST_STREAM with {code}"))
         }
-        Some(Cut::StreamReset(::http2::Code::NO_ERROR)) => Finding::changed("RST_STREAM with NO_ERROR"),
-        Some(Cut::StreamReset(code)) if wanted.is_none() => Finding::kept(format!("RST_STREAM with {code}")),
-        Some(Cut::StreamReset(code)) => Finding::changed(format!("RST_STREAM with {code}")),
-        Some(Cut::TimedOut) => Finding::changed("nothing more, for as long as was waited"),
-        Some(cut) if !trial.is_http2() => Finding::kept(cut.to_string()),
-        Some(cut) => Finding::changed(cut.to_string()),
+        Some(Cut::StreamReset(::http2::Code::NO_ERROR)) => CaseFinding::changed("RST_STREAM with NO_ERROR"),
+        Some(Cut::StreamReset(code)) if wanted.is_none() => {
+            CaseFinding::kept(format!("RST_STREAM with {code}"))
+        }
+        Some(Cut::StreamReset(code)) => CaseFinding::changed(format!("RST_STREAM with {code}")),
+        Some(Cut::TimedOut) => CaseFinding::changed("nothing more, for as long as was waited"),
+        Some(cut) if !trial.is_http2() => CaseFinding::kept(cut.to_string()),
+        Some(cut) => CaseFinding::changed(cut.to_string()),
     })
 }

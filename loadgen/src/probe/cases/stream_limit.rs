@@ -1,7 +1,7 @@
 //! As many streams as the proxy allows.
 
 use super::{
-    super::trial::{Finding, Outcome, Trial},
+    super::trial::{CaseFinding, CaseOutcome, Trial},
     Case,
 };
 
@@ -22,13 +22,13 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(_: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     if !trial.is_http2() {
-        return Ok(Finding::not_applicable("needs HTTP/2 towards the proxy"));
+        return Ok(CaseFinding::not_applicable("needs HTTP/2 towards the proxy"));
     }
     let ask = trial.ask("GET", "/delay/100");
     let mut session = trial.connect().await?;
     let crowd = trial.crowd(&mut session, &ask, MOST).await?;
     let what = crowd.to_string();
-    Ok(if crowd.answered == crowd.opened { Finding::kept(what) } else { Finding::changed(what) })
+    Ok(if crowd.answered == crowd.opened { CaseFinding::kept(what) } else { CaseFinding::changed(what) })
 }

@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        client::{Body, Content, Heard},
-        trial::{Finding, Outcome, Reply, Trial},
+        client::{AskedBody, Framing, Heard},
+        trial::{CaseFinding, CaseOutcome, ProbeReply, Trial},
     },
     Case,
 };
@@ -34,7 +34,7 @@ pub(super) static UPLOADS: Case = Case {
     attempt: |variant, trial| Box::pin(uploads(variant, trial)),
 };
 
-async fn replies(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn replies(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let target = match variant {
         "events" => "/sse?count=0&delay=100",
         "chunks" => "/chunked/1000?size=16&delay=100",
@@ -43,29 +43,29 @@ async fn replies(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let ask = trial.ask("GET", target).curl_with("-m 2");
     let mut session = trial.connect().await?;
     trial.open(&mut session, &ask).await?;
-    let (mut reply, until) = (Reply::default(), trial.soon());
+    let (mut reply, until) = (ProbeReply::default(), trial.soon());
     while reply.length == 0 {
         let heard = trial.hear(&mut session, until).await;
         let is_timeout = heard == Heard::Cut(super::super::client::Cut::TimedOut);
         if is_timeout {
             session.give_up(trial.until()).await;
             let what = if reply.status.is_some() { "the head came, and no content" } else { "nothing came" };
-            return Ok(Finding::changed(format!("held back: {what} while the server was sending")));
+            return Ok(CaseFinding::changed(format!("held back: {what} while the server was sending")));
         }
         if trial.take(heard, &ask, &mut reply) {
             reply.of_server()?;
-            return Ok(Finding::changed(format!("the reply ended after {} bytes", reply.length)));
+            return Ok(CaseFinding::changed(format!("the reply ended after {} bytes", reply.length)));
         }
     }
     reply.of_server()?;
     session.give_up(trial.until()).await;
-    Ok(Finding::kept("content came while the reply went on"))
+    Ok(CaseFinding::kept("content came while the reply went on"))
 }
 
-async fn uploads(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn uploads(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let part = [b'x'; 1000];
-    let content = if variant == "length" { Content::Length(2000) } else { Content::Chunked };
-    let ask = trial.ask("POST", "/upload").content(content).body(Body::Filler(2000));
+    let content = if variant == "length" { Framing::Length(2000) } else { Framing::Chunked };
+    let ask = trial.ask("POST", "/upload").content(content).body(AskedBody::Filler(2000));
     let mut session = trial.connect().await?;
     trial.open(&mut session, &ask).await?;
     let _ = trial.send(&mut session, &part, false).await;
@@ -74,8 +74,8 @@ async fn uploads(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let reply = trial.reply(&mut session, &ask).await;
     reply.of_server()?;
     Ok(if early.count > 0 {
-        Finding::kept("the server saw the request before its content was complete")
+        CaseFinding::kept("the server saw the request before its content was complete")
     } else {
-        Finding::changed("held back: the server saw nothing until the content was complete")
+        CaseFinding::changed("held back: the server saw nothing until the content was complete")
     })
 }

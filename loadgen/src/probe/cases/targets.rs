@@ -3,7 +3,7 @@
 use super::{
     super::{
         found::{Roles, Rule},
-        trial::{Finding, Outcome, Trial},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case,
 };
@@ -39,7 +39,7 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let target = match variant {
         "double-slash" => "/x//y",
         "encoded-slash" => "/x%2Fy",
@@ -55,10 +55,11 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let ask = trial.ask("GET", target);
     let reply = trial.exchange(&ask, &[]).await?;
     reply.of_server()?;
-    let seen = reply.target_seen().ok_or_else(|| Finding::changed("the reply does not echo the request"))?;
+    let seen =
+        reply.target_seen().ok_or_else(|| CaseFinding::changed("the reply does not echo the request"))?;
     Ok(if seen == ask.target || seen == target {
-        Finding::kept(seen)
+        CaseFinding::kept(seen)
     } else {
-        Finding::against(&RULE, format!("{} arrived as {seen}", ask.target))
+        CaseFinding::against(&RULE, format!("{} arrived as {seen}", ask.target))
     })
 }

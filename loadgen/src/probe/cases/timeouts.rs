@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{
     super::{
         client::{Cut, Heard},
-        trial::{Finding, Outcome, Reply, Trial},
+        trial::{CaseFinding, CaseOutcome, ProbeReply, Trial},
     },
     Case,
 };
@@ -24,7 +24,7 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let target = if variant == "reply" { "/?dummy-abort=hang@before-headers" } else { "/" };
     let ask = trial.ask("GET", target);
     let mut session = trial.connect().await?;
@@ -34,7 +34,7 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
         trial.on(&mut session, &ask, &[]).await?.of_server()?;
     }
     let (began, until) = (Instant::now(), trial.until());
-    let mut reply = Reply::default();
+    let mut reply = ProbeReply::default();
     loop {
         let heard = trial.hear(&mut session, until).await;
         let waited = began.elapsed();
@@ -47,6 +47,6 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
         };
         trial.take(heard, &ask, &mut reply);
         session.give_up(trial.until()).await;
-        return Ok(Finding::described(what));
+        return Ok(CaseFinding::described(what));
     }
 }

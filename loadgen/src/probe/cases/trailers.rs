@@ -2,9 +2,9 @@
 
 use super::{
     super::{
-        client::{Body, Content, get},
+        client::{AskedBody, Framing, get},
         found::{Roles, Rule},
-        trial::{Finding, Outcome, Trial},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case,
 };
@@ -31,7 +31,7 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     match variant {
         "reply" => of_reply(trial).await,
         "request" => of_request(trial).await,
@@ -39,22 +39,22 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     }
 }
 
-async fn of_reply(trial: &mut Trial<'_>) -> Outcome {
+async fn of_reply(trial: &mut Trial<'_>) -> CaseOutcome {
     let ask = trial.ask("GET", "/?dummy-trailer=x-probe:kept&dummy-no-length").with("TE", "trailers");
     let ask = if trial.is_http2() { ask } else { ask.with("Connection", "TE") };
     let reply = trial.exchange(&ask, &[]).await?;
     reply.of_server()?;
     Ok(if get(&reply.trailers, "x-probe") == Some("kept") {
-        Finding::kept("it came as a trailer")
+        CaseFinding::kept("it came as a trailer")
     } else if get(&reply.fields, "x-probe").is_some() {
-        Finding::against(&RULE, "it came in the header section")
+        CaseFinding::against(&RULE, "it came in the header section")
     } else {
-        Finding::changed("dropped")
+        CaseFinding::changed("dropped")
     })
 }
 
-async fn of_request(trial: &mut Trial<'_>) -> Outcome {
-    let ask = trial.ask("POST", "/").with("Trailer", "x-probe").content(Content::Chunked);
+async fn of_request(trial: &mut Trial<'_>) -> CaseOutcome {
+    let ask = trial.ask("POST", "/").with("Trailer", "x-probe").content(Framing::Chunked);
     let mut session = trial.connect().await?;
     trial.open(&mut session, &ask).await?;
     let _ = trial.send(&mut session, b"probe", false).await;
@@ -64,31 +64,31 @@ async fn of_request(trial: &mut Trial<'_>) -> Outcome {
     reply.of_server()?;
     let has = |list: &str| get(&reply.echoed_pairs(list), "x-probe").is_some();
     Ok(if has("trailers") {
-        Finding::kept("it arrived as a trailer")
+        CaseFinding::kept("it arrived as a trailer")
     } else if has("headers_list") {
-        Finding::against(&RULE, "it arrived in the header section")
+        CaseFinding::against(&RULE, "it arrived in the header section")
     } else {
-        Finding::changed("dropped")
+        CaseFinding::changed("dropped")
     })
 }
 
 /// UNIMPLEMENTED, in a reply that is a head and nothing else.
-async fn of_call(trial: &mut Trial<'_>) -> Outcome {
+async fn of_call(trial: &mut Trial<'_>) -> CaseOutcome {
     if !trial.is_http2() {
-        return Ok(Finding::not_applicable("needs HTTP/2 towards the proxy"));
+        return Ok(CaseFinding::not_applicable("needs HTTP/2 towards the proxy"));
     }
     if !trial.is_http2_behind() {
-        return Ok(Finding::not_applicable("needs HTTP/2 between proxy and server, as gRPC does"));
+        return Ok(CaseFinding::not_applicable("needs HTTP/2 between proxy and server, as gRPC does"));
     }
-    let ask = trial.ask("POST", "/probe.Nothing/Nothing").content(Content::Chunked);
-    let ask = ask.with("Content-Type", "application/grpc").with("TE", "trailers").body(Body::Message);
+    let ask = trial.ask("POST", "/probe.Nothing/Nothing").content(Framing::Chunked);
+    let ask = ask.with("Content-Type", "application/grpc").with("TE", "trailers").body(AskedBody::Message);
     let reply = trial.exchange(&ask, &[0; 5]).await?;
     let status = get(&reply.fields, "grpc-status").or_else(|| get(&reply.trailers, "grpc-status"));
     Ok(match (status, reply.status, &reply.cut) {
-        (Some("12"), ..) => Finding::kept("grpc-status 12"),
-        (Some(other), ..) => Finding::changed(format!("grpc-status {other} in place of 12")),
-        (None, Some(status), _) if reply.seen().is_none() => Finding::own_reply(status),
-        (None, _, Some(cut)) => Finding::cut(cut),
-        (None, ..) => Finding::changed("the status of the call was dropped"),
+        (Some("12"), ..) => CaseFinding::kept("grpc-status 12"),
+        (Some(other), ..) => CaseFinding::changed(format!("grpc-status {other} in place of 12")),
+        (None, Some(status), _) if reply.seen().is_none() => CaseFinding::own_reply(status),
+        (None, _, Some(cut)) => CaseFinding::cut(cut),
+        (None, ..) => CaseFinding::changed("the status of the call was dropped"),
     })
 }

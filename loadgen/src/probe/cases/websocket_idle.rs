@@ -7,12 +7,12 @@ use websocket::{Event, opcode, write};
 
 use super::{
     super::{
-        client::{Content, Cut},
+        client::{Cut, Framing},
         transcript::Side,
-        trial::{Finding, Outcome, Trial},
+        trial::{CaseFinding, CaseOutcome, Trial},
     },
     Case,
-    websockets::{Incoming, handshake},
+    websockets::{SocketReader, handshake},
 };
 
 pub(super) static CASE: Case = Case {
@@ -29,20 +29,20 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let every = (trial.gate.timeout / 8).clamp(Duration::from_millis(100), Duration::from_secs(20));
     let target =
         if variant == "pings" { format!("/ws?ping={}ms", every.as_millis()) } else { "/ws".to_owned() };
-    let ask = trial.ask("GET", &target).content(Content::WebSocket);
+    let ask = trial.ask("GET", &target).content(Framing::WebSocket);
     let mut session = trial.connect().await?;
     if !session.takes_websockets() {
-        return Ok(Finding::not_applicable("needs a proxy that allows extended CONNECT (RFC 8441)"));
+        return Ok(CaseFinding::not_applicable("needs a proxy that allows extended CONNECT (RFC 8441)"));
     }
     if let Err(finding) = handshake(trial, &mut session, &ask).await {
-        return Ok(Finding::not_applicable(format!("needs websocket: {}", finding.what)));
+        return Ok(CaseFinding::not_applicable(format!("needs websocket: {}", finding.what)));
     }
     let (began, until) = (Instant::now(), trial.until());
-    let (mut incoming, mut pings) = (Incoming::new(), 0);
+    let (mut incoming, mut pings) = (SocketReader::new(), 0);
     let end = loop {
         match incoming.next(trial, &mut session, until).await {
             Ok(Event::Ping(content)) => {
@@ -63,5 +63,5 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     let waited = began.elapsed();
     let heard = if variant == "pings" { format!(", after {pings} pings") } else { String::new() };
     session.give_up(trial.until()).await;
-    Ok(Finding::described(format!("{end} after {waited:.1?}{heard}")))
+    Ok(CaseFinding::described(format!("{end} after {waited:.1?}{heard}")))
 }

@@ -5,9 +5,9 @@ use websocket::{Event, Limits, Reader, Role, opcode, write};
 
 use super::{
     super::{
-        client::{Ask, Content, Cut, Heard, Session},
+        client::{Ask, Cut, Framing, Heard, Session},
         transcript::Side,
-        trial::{Finding, Outcome, Reply, Trial},
+        trial::{CaseFinding, CaseOutcome, ProbeReply, Trial},
     },
     Case,
 };
@@ -29,13 +29,13 @@ pub(super) static CASE: Case = Case {
     attempt: |variant, trial| Box::pin(attempt(variant, trial)),
 };
 
-async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
+async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     let ask = trial
         .ask("GET", if variant == "ping" { "/ws?ping=100ms" } else { "/ws" })
-        .content(Content::WebSocket);
+        .content(Framing::WebSocket);
     let mut session = trial.connect().await?;
     if !session.takes_websockets() {
-        return Ok(Finding::not_applicable("needs a proxy that allows extended CONNECT (RFC 8441)"));
+        return Ok(CaseFinding::not_applicable("needs a proxy that allows extended CONNECT (RFC 8441)"));
     }
     handshake(trial, &mut session, &ask).await?;
     let mut out = Vec::new();
@@ -47,25 +47,25 @@ async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> Outcome {
     }
     if !out.is_empty() {
         trial.transcript.note(Side::Sent, format!("a frame: {variant}"));
-        session.send(&out, false, trial.until()).await.map_err(|cut| Finding::cut(&cut))?;
+        session.send(&out, false, trial.until()).await.map_err(|cut| CaseFinding::cut(&cut))?;
     }
-    let (mut incoming, until) = (Incoming::new(), trial.soon());
+    let (mut incoming, until) = (SocketReader::new(), trial.soon());
     loop {
         let event = match incoming.next(trial, &mut session, until).await {
             Ok(event) => event,
-            Err(cut) => return Ok(Finding::changed(format!("no answer: {cut}"))),
+            Err(cut) => return Ok(CaseFinding::changed(format!("no answer: {cut}"))),
         };
         match (variant, event) {
             ("echo", Event::Message { content, .. }) if content == b"probe" => {
-                return Ok(Finding::kept("the message was echoed"));
+                return Ok(CaseFinding::kept("the message was echoed"));
             }
-            ("echo", Event::Message { .. }) => return Ok(Finding::changed("another message came")),
-            ("ping", Event::Ping(_)) => return Ok(Finding::kept("a ping came")),
+            ("echo", Event::Message { .. }) => return Ok(CaseFinding::changed("another message came")),
+            ("ping", Event::Ping(_)) => return Ok(CaseFinding::kept("a ping came")),
             ("close-code", Event::Close(close)) if close.code() == Some(CODE) => {
-                return Ok(Finding::kept(format!("closed with {CODE}")));
+                return Ok(CaseFinding::kept(format!("closed with {CODE}")));
             }
             (_, Event::Close(close)) => {
-                return Ok(Finding::changed(format!("closed with {:?}", close.code())));
+                return Ok(CaseFinding::changed(format!("closed with {:?}", close.code())));
             }
             _ => {}
         }
@@ -76,9 +76,9 @@ pub(super) async fn handshake(
     trial: &mut Trial<'_>,
     session: &mut Session,
     ask: &Ask,
-) -> Result<(), Finding> {
+) -> Result<(), CaseFinding> {
     trial.open(session, ask).await?;
-    let (mut reply, until) = (Reply::default(), trial.until());
+    let (mut reply, until) = (ProbeReply::default(), trial.until());
     while reply.status.is_none() {
         let heard = trial.hear(session, until).await;
         if trial.take(heard, ask, &mut reply) {
@@ -88,20 +88,20 @@ pub(super) async fn handshake(
     match (reply.status, &reply.cut) {
         (Some(101 | 200), _) => Ok(()),
         (Some(status), _) if reply.seen().is_some() => {
-            Err(Finding::changed(format!("{status} from the server: the upgrade has not reached it")))
+            Err(CaseFinding::changed(format!("{status} from the server: the upgrade has not reached it")))
         }
-        (Some(status), _) => Err(Finding::own_reply(status)),
-        (None, cut) => Err(Finding::cut(cut.as_ref().unwrap_or(&Cut::Closed))),
+        (Some(status), _) => Err(CaseFinding::own_reply(status)),
+        (None, cut) => Err(CaseFinding::cut(cut.as_ref().unwrap_or(&Cut::Closed))),
     }
 }
 
 /// What comes, and what of it has not been read.
-pub(super) struct Incoming {
+pub(super) struct SocketReader {
     reader: Reader,
     input: Vec<u8>,
 }
 
-impl Incoming {
+impl SocketReader {
     pub(super) fn new() -> Self {
         Self { reader: Reader::new(Role::Client, Limits::default()), input: Vec::new() }
     }

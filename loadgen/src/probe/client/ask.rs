@@ -13,7 +13,7 @@ pub(crate) fn get<'f>(fields: &'f Fields, name: &str) -> Option<&'f str> {
 
 /// What follows the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Content {
+pub(crate) enum Framing {
     None,
     Length(u64),
     Chunked,
@@ -23,7 +23,7 @@ pub(crate) enum Content {
 
 /// What the content is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Body {
+pub(crate) enum AskedBody {
     Word,
     /// This number of `x`.
     Filler(u64),
@@ -44,9 +44,9 @@ pub(crate) struct Ask {
     /// Whether any certificate is trusted.
     pub(crate) is_insecure: bool,
     pub(crate) fields: Fields,
-    pub(crate) content: Content,
-    pub(crate) body: Body,
-    /// What `curl` is told to repeat what else the client does.
+    pub(crate) content: Framing,
+    pub(crate) body: AskedBody,
+    /// Options of `curl` that repeat what else the client does.
     pub(crate) habits: &'static str,
     pub(crate) id: Id,
     /// Whether servers note it.
@@ -59,15 +59,15 @@ impl Ask {
         self
     }
 
-    pub(crate) fn content(self, content: Content) -> Self {
+    pub(crate) fn content(self, content: Framing) -> Self {
         let body = match content {
-            Content::Length(length) if length != 5 => Body::Filler(length),
+            Framing::Length(length) if length != 5 => AskedBody::Filler(length),
             _ => self.body,
         };
         Self { content, body, ..self }
     }
 
-    pub(crate) fn body(self, body: Body) -> Self {
+    pub(crate) fn body(self, body: AskedBody) -> Self {
         Self { body, ..self }
     }
 
@@ -115,7 +115,7 @@ impl Ask {
 
     /// A command that sends the same, though not with the same timing: none if curl can't.
     pub(crate) fn curl(&self, is_http2: bool) -> Option<String> {
-        if is_http2 && self.content == Content::WebSocket {
+        if is_http2 && self.content == Framing::WebSocket {
             return None;
         }
         let version = match (is_http2, self.is_secure) {
@@ -124,10 +124,10 @@ impl Ask {
             (true, false) => "--http2-prior-knowledge",
         };
         let feeds = match self.body {
-            _ if matches!(self.content, Content::None | Content::WebSocket) => String::new(),
-            Body::Word => "printf probe | ".to_owned(),
-            Body::Filler(length) => format!("head -c {length} /dev/zero | tr '\\0' x | "),
-            Body::Message => r"printf '\0\0\0\0\0' | ".to_owned(),
+            _ if matches!(self.content, Framing::None | Framing::WebSocket) => String::new(),
+            AskedBody::Word => "printf probe | ".to_owned(),
+            AskedBody::Filler(length) => format!("head -c {length} /dev/zero | tr '\\0' x | "),
+            AskedBody::Message => r"printf '\0\0\0\0\0' | ".to_owned(),
         };
         let mut words = vec![format!("{feeds}curl -sSiN --path-as-is"), version.to_owned()];
         words.extend(self.is_insecure.then(|| "-k".to_owned()));
@@ -141,15 +141,15 @@ impl Ask {
         words.extend(fields.map(|field| format!("-H {}", quoted(&field))));
         let has = |name| get(&self.fields, name).is_some();
         match self.content {
-            Content::None => {}
-            Content::Length(_) | Content::Chunked => {
+            Framing::None => {}
+            Framing::Length(_) | Framing::Chunked => {
                 // Of what curl adds by itself, what makes a difference.
                 words.extend((!has("expect")).then(|| "-H 'Expect:'".to_owned()));
                 words.extend((!has("content-type")).then(|| "-H 'Content-Type:'".to_owned()));
-                let from_input = if self.content == Content::Chunked { "-T -" } else { "--data-binary @-" };
+                let from_input = if self.content == Framing::Chunked { "-T -" } else { "--data-binary @-" };
                 words.push(from_input.to_owned());
             }
-            Content::WebSocket => words.push(
+            Framing::WebSocket => words.push(
                 "-H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \
                  -H 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='"
                     .to_owned(),
@@ -181,8 +181,8 @@ mod tests {
             is_secure: false,
             is_insecure: false,
             fields: Vec::new(),
-            content: Content::Length(5),
-            body: Body::Word,
+            content: Framing::Length(5),
+            body: AskedBody::Word,
             habits: "",
             id,
             is_noted: true,
@@ -191,7 +191,7 @@ mod tests {
             ask.clone().with("X-A", "it's").curl(true).unwrap(),
             r"printf probe | curl -sSiN --path-as-is --http2-prior-knowledge -X POST -H 'X-A: it'\''s' -H 'Expect:' -H 'Content-Type:' --data-binary @- 'http://host/a?b='\''c'\''&d'"
         );
-        let filled = ask.clone().content(Content::Length(1000)).curl(false).unwrap();
+        let filled = ask.clone().content(Framing::Length(1000)).curl(false).unwrap();
         assert!(filled.starts_with(r"head -c 1000 /dev/zero | tr '\0' x | curl "), "{filled}");
         assert_eq!(ask.curl_of("a\r\n"), r"printf 'a\r\n' | curl -sS -m 2 telnet://host:80");
         let secure = Ask { is_secure: true, place: "[::1]:443".to_owned(), ..ask.clone() };
@@ -200,12 +200,12 @@ mod tests {
             "{}",
             secure.curl_of("a")
         );
-        let many = Ask { method: "GET", target: "/delay/100".to_owned(), content: Content::None, ..secure };
+        let many = Ask { method: "GET", target: "/delay/100".to_owned(), content: Framing::None, ..secure };
         assert_eq!(
             many.curl_of_many(100).unwrap(),
             "curl -sSiN -Z --parallel-max 100 --path-as-is --http2 'https://host/delay/100#[1-100]'"
         );
         assert_eq!(ask.curl_of_many(100), None);
-        assert_eq!(ask.content(Content::WebSocket).curl(true), None);
+        assert_eq!(ask.content(Framing::WebSocket).curl(true), None);
     }
 }

@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use ::http1::{Event, Limits, Version, response, write};
 use tokio::time::Instant;
 
-use super::{Ask, Content, Cut, Fields, Heard, wire::Wire};
+use super::{Ask, Cut, Fields, Framing, Heard, wire::Wire};
 
 #[derive(Debug)]
-pub(crate) struct Http1 {
+pub(crate) struct Http1Client {
     wire: Wire,
     reader: response::ResponseReader,
     head: response::ResponseHead,
-    content: Content,
+    content: Framing,
     waiting: VecDeque<Heard>,
     /// Another protocol has begun.
     is_switched: bool,
@@ -20,11 +20,11 @@ pub(crate) struct Http1 {
     keeps: bool,
 }
 
-impl Http1 {
+impl Http1Client {
     pub(super) fn new(wire: Wire) -> Self {
         let reader = response::ResponseReader::new(Limits::default());
         let (head, waiting) = (response::ResponseHead::default(), VecDeque::new());
-        Self { wire, reader, head, content: Content::None, waiting, is_switched: false, keeps: true }
+        Self { wire, reader, head, content: Framing::None, waiting, is_switched: false, keeps: true }
     }
 
     pub(super) async fn open(&mut self, ask: &Ask, until: Instant) -> Result<(), Cut> {
@@ -35,10 +35,10 @@ impl Http1 {
             write::field(&mut out, name.as_bytes(), value.as_bytes());
         }
         match ask.content {
-            Content::None => {}
-            Content::Length(length) => write::number_field(&mut out, b"Content-Length", length),
-            Content::Chunked => write::field(&mut out, b"Transfer-Encoding", b"chunked"),
-            Content::WebSocket => {
+            Framing::None => {}
+            Framing::Length(length) => write::number_field(&mut out, b"Content-Length", length),
+            Framing::Chunked => write::field(&mut out, b"Transfer-Encoding", b"chunked"),
+            Framing::WebSocket => {
                 self.reader.expect(response::Kind::Upgrade);
                 write::field(&mut out, b"Connection", b"Upgrade");
                 write::field(&mut out, b"Upgrade", b"websocket");
@@ -61,7 +61,7 @@ impl Http1 {
 
     /// Sends bytes as they are, in place of a request that [`Self::open`] would write.
     pub(super) async fn raw(&mut self, bytes: &[u8], until: Instant) -> Result<(), Cut> {
-        (self.content, self.keeps) = (Content::None, false);
+        (self.content, self.keeps) = (Framing::None, false);
         self.waiting.clear();
         self.wire.write(bytes, until).await
     }
@@ -89,7 +89,7 @@ impl Http1 {
     }
 
     pub(super) async fn send(&mut self, part: &[u8], end: bool, until: Instant) -> Result<(), Cut> {
-        if self.content != Content::Chunked {
+        if self.content != Framing::Chunked {
             return self.wire.write(part, until).await;
         }
         let mut out = Vec::new();

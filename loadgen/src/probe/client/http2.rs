@@ -6,10 +6,10 @@ use ::http2::{Code, Config, Connection, Event, Head, Key, Role};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Ask, Content, Crowd, Cut, Heard, wire::Wire};
+use super::{Ask, Crowd, Cut, Framing, Heard, wire::Wire};
 
 #[derive(Debug)]
-pub(crate) struct Http2 {
+pub(crate) struct Http2Client {
     wire: Wire,
     connection: Connection,
     head: Head,
@@ -20,7 +20,7 @@ pub(crate) struct Http2 {
     crowd: Crowd,
 }
 
-impl Http2 {
+impl Http2Client {
     /// Waits for the server's SETTINGS.
     pub(super) async fn begin(wire: Wire, until: Instant) -> Result<Self, Cut> {
         let connection = Connection::new(&Config::new(Role::Client));
@@ -36,8 +36,8 @@ impl Http2 {
     }
 
     pub(super) async fn open(&mut self, ask: &Ask, until: Instant) -> Result<(), Cut> {
-        let is_websocket = ask.content == Content::WebSocket;
-        let end = ask.content == Content::None;
+        let is_websocket = ask.content == Framing::WebSocket;
+        let end = ask.content == Framing::None;
         self.waiting.clear();
         self.stream = self.connection.open(end, ask.method == "HEAD", |block| {
             block.varying(b":method", if is_websocket { b"CONNECT" } else { ask.method.as_bytes() });
@@ -50,7 +50,7 @@ impl Http2 {
             if is_websocket {
                 block.constant(b"sec-websocket-version", b"13");
             }
-            if let Content::Length(length) = ask.content {
+            if let Framing::Length(length) = ask.content {
                 block.varying(b"content-length", length.to_string().as_bytes());
             }
             for (name, value) in ask.all_fields() {

@@ -12,9 +12,9 @@ use std::fmt;
 
 use tokio::time::Instant;
 
-pub(super) use self::ask::{Ask, Body, Content, Fields, get};
+pub(super) use self::ask::{Ask, AskedBody, Fields, Framing, get};
 pub(super) use self::crowd::Crowd;
-use self::{http1::Http1, http2::Http2, wire::Wire};
+use self::{http1::Http1Client, http2::Http2Client, wire::Wire};
 use super::gate::Gate;
 use crate::plan::Protocol;
 
@@ -71,17 +71,17 @@ impl fmt::Display for Cut {
 /// One connection.
 #[derive(Debug)]
 pub(super) enum Session {
-    Http1(Box<Http1>),
-    Http2(Box<Http2>),
+    Http1(Box<Http1Client>),
+    Http2(Box<Http2Client>),
 }
 
 impl Session {
     pub(super) async fn connect(gate: &Gate, protocol: Protocol, until: Instant) -> Result<Self, Cut> {
         let wire = Wire::connect(gate, protocol, until).await?;
         Ok(match protocol {
-            Protocol::Http1 => Self::Http1(Box::new(Http1::new(wire))),
+            Protocol::Http1 => Self::Http1(Box::new(Http1Client::new(wire))),
             Protocol::Http2 => {
-                let begun = Http2::begin(wire, until).await.map_err(|cut| match cut {
+                let begun = Http2Client::begin(wire, until).await.map_err(|cut| match cut {
                     // What was agreed on by ALPN should be spoken.
                     Cut::Malformed(_) | Cut::Closed | Cut::Reset if !gate.site.target().tls => {
                         Cut::NotSpoken("its preface was refused")

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Block, CPU, Comparison, JudgedBound, MEAN, OfRound, P50, P99, Typical, kept, typical};
+use super::{Block, CPU, Comparison, JudgedBound, MEAN, P50, P99, RoundFigure, Typical, kept, typical};
 use crate::{
-    compare::{Interval, Round, Tax, Times},
+    compare::{MedianInterval, Round, RoundTime, Tax},
     verdict::Judgement,
 };
 
@@ -35,7 +35,7 @@ impl Comparison {
             taxes: if index == 0 { Vec::new() } else { self.taxes(index).iter().map(OfTax::of).collect() },
             sentence: (index > 0).then(|| self.sentence(index)),
         };
-        let all = All {
+        let all = ComparisonDocument {
             version: VERSION,
             seed: self.seed,
             rate_per_second: self.rate,
@@ -68,7 +68,7 @@ impl Comparison {
 }
 
 #[derive(Serialize)]
-struct All<'a> {
+struct ComparisonDocument<'a> {
     version: u32,
     seed: u64,
     rate_per_second: f64,
@@ -142,7 +142,7 @@ struct OfFigures {
 
 impl OfFigures {
     fn of(kept: &[Vec<Round>], index: usize) -> Self {
-        let of = |figure: OfRound, unit: f64| {
+        let of = |figure: RoundFigure, unit: f64| {
             typical(kept, index, figure).map(|typical| OfTypical::of(typical, unit))
         };
         Self {
@@ -177,7 +177,7 @@ struct OfInterval {
 }
 
 impl OfInterval {
-    fn of(interval: Interval, unit: f64) -> Self {
+    fn of(interval: MedianInterval, unit: f64) -> Self {
         Self { low: interval.low / unit, high: interval.high / unit, confidence: interval.confidence }
     }
 }
@@ -233,11 +233,11 @@ struct OfTimes {
 
 impl<'a> OfBlock<'a> {
     fn of(block: &'a Block) -> Self {
-        let times = |times: Times| OfTimes {
+        let times = |times: RoundTime| OfTimes {
             response: times.response / 1e3,
             without_own_delay: times.undelayed / 1e3,
         };
-        let round = |(round, requests): (&Round, &super::Requests)| OfRounds {
+        let round = |(round, requests): (&Round, &super::RequestCounts)| OfRounds {
             offered: requests.offered,
             failed: requests.failed,
             p50_us: round.p50.map(times),

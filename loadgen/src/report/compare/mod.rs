@@ -13,7 +13,8 @@ use tables::{interval, signed};
 
 use crate::{
     compare::{
-        Bound, Bounded, Found, Interval, Knee, MAX_OF_KNEE, Round, Tax, judged_taxes, median, of_median,
+        Bound, Bounded, Knee, MAX_OF_KNEE, MedianInterval, Round, Tax, TaxFinding, judged_taxes, median,
+        of_median,
         rules::{Conditions, FEW_CPUS, Machine, Reason, RoundTrips},
         tax::MISS,
     },
@@ -24,7 +25,7 @@ use crate::{
 
 /// One of those that were compared.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Side {
+pub struct MeasuredContender {
     /// What it is called.
     pub name: String,
     /// Where its requests went.
@@ -33,7 +34,7 @@ pub struct Side {
     pub knee: Option<Knee>,
 }
 
-impl Side {
+impl MeasuredContender {
     /// One whose knee is not known.
     #[must_use]
     pub fn new(name: &str, url: &str) -> Self {
@@ -43,7 +44,7 @@ impl Side {
 
 /// What became of the requests of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Requests {
+pub struct RequestCounts {
     /// Those that became due.
     pub offered: u64,
     /// Those that did not succeed.
@@ -56,7 +57,7 @@ pub struct Requests {
     pub body_bytes: u64,
 }
 
-impl Requests {
+impl RequestCounts {
     /// Bytes of a body, on average; none where too many failed for that to say anything of the others.
     fn body(&self) -> Option<f64> {
         let is_known = self.completed > 0 && !self.are_many_failed();
@@ -76,7 +77,7 @@ pub struct Block {
     /// What was measured, by the contenders' index.
     pub rounds: Vec<Round>,
     /// What became of requests, by the contenders' index.
-    pub requests: Vec<Requests>,
+    pub requests: Vec<RequestCounts>,
     /// Why it does not count; none if it does.
     pub discarded: Option<Reason>,
     /// The busiest worker of all rounds, as a share of its time.
@@ -97,7 +98,7 @@ impl Block {
         Self {
             order,
             rounds: vec![Round::default(); contenders],
-            requests: vec![Requests::default(); contenders],
+            requests: vec![RequestCounts::default(); contenders],
             discarded: None,
             busiest: 0.0,
             busiest_server: None,
@@ -123,7 +124,7 @@ impl Block {
     /// A contender was measured, with microseconds of a CPU for each request.
     pub fn add(&mut self, contender: usize, summary: &Summary, cpu: Option<f64>) {
         self.rounds[contender] = summary.round(cpu);
-        self.requests[contender] = Requests {
+        self.requests[contender] = RequestCounts {
             offered: summary.records.counts.offered,
             failed: summary.failed(),
             reopened: summary.records.connections.reopened,
@@ -154,7 +155,7 @@ pub struct Comparison {
     /// How many blocks were to count.
     pub blocks_wanted: usize,
     /// Those that were compared: the first with each of the others.
-    pub sides: Vec<Side>,
+    pub sides: Vec<MeasuredContender>,
     /// The rate of all, in requests per second.
     pub rate: f64,
     /// How long requests became due in a round.
@@ -187,7 +188,7 @@ pub struct JudgedBound {
     /// The median over blocks, in nanoseconds; none if a round lacks the figure.
     pub found: Option<f64>,
     /// Where it lies.
-    pub interval: Option<Interval>,
+    pub interval: Option<MedianInterval>,
     /// What came of it.
     pub judgement: Judgement,
 }
@@ -196,22 +197,22 @@ pub struct JudgedBound {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Typical {
     pub(super) median: f64,
-    pub(super) interval: Option<Interval>,
+    pub(super) interval: Option<MedianInterval>,
 }
 
 /// A figure of a round.
-type OfRound = fn(&Round) -> Option<f64>;
+type RoundFigure = fn(&Round) -> Option<f64>;
 
 /// What is shown of each contender, in nanoseconds, and microseconds of CPU time.
-const P50: OfRound = |round| round.p50.map(|times| times.response);
-const P99: OfRound = |round| round.p99.map(|times| times.response);
-const MEAN: OfRound = |round| round.mean.map(|times| times.response);
-const CPU: OfRound = |round| round.cpu;
+const P50: RoundFigure = |round| round.p50.map(|times| times.response);
+const P99: RoundFigure = |round| round.p99.map(|times| times.response);
+const MEAN: RoundFigure = |round| round.mean.map(|times| times.response);
+const CPU: RoundFigure = |round| round.cpu;
 
 impl Comparison {
     /// Before anything is measured.
     #[must_use]
-    pub fn new(seed: u64, blocks_wanted: usize, sides: Vec<Side>) -> Self {
+    pub fn new(seed: u64, blocks_wanted: usize, sides: Vec<MeasuredContender>) -> Self {
         Self {
             seed,
             blocks_wanted,
@@ -289,7 +290,7 @@ impl Comparison {
     #[must_use]
     pub fn is_judged(&self) -> bool {
         (1..self.sides.len())
-            .all(|contender| self.taxes(contender).iter().any(|tax| tax.found != Found::NotJudged))
+            .all(|contender| self.taxes(contender).iter().any(|tax| tax.found != TaxFinding::NotJudged))
     }
 
     /// What was found of the contender of this index, in one sentence.
@@ -298,8 +299,8 @@ impl Comparison {
         let (name, first) = (&self.sides[contender].name, &self.sides[0].name);
         let taxes = self.taxes(contender);
         let rate = decimal(self.rate);
-        let of = |found: Found| taxes.iter().filter(move |tax| tax.found == found);
-        let said = |found: Found| {
+        let of = |found: TaxFinding| taxes.iter().filter(move |tax| tax.found == found);
+        let said = |found: TaxFinding| {
             let each = of(found).map(|tax| {
                 let by = tax.estimate.map_or_else(String::new, |estimate| time(estimate.abs()));
                 let interval = tax
@@ -310,19 +311,20 @@ impl Comparison {
             });
             each.collect::<Vec<_>>().join(" and ")
         };
-        let names = |found: Found| of(found).map(|tax| tax.figure.as_str()).collect::<Vec<_>>().join(" and ");
+        let names =
+            |found: TaxFinding| of(found).map(|tax| tax.figure.as_str()).collect::<Vec<_>>().join(" and ");
         let mut parts = Vec::new();
-        for (found, word) in [(Found::Slower, "slower"), (Found::Faster, "faster")] {
+        for (found, word) in [(TaxFinding::Slower, "slower"), (TaxFinding::Faster, "faster")] {
             if of(found).next().is_some() {
                 parts.push(format!("{word} than {first} by {}", said(found)));
             }
         }
-        match names(Found::NoDifference) {
+        match names(TaxFinding::NoDifference) {
             none if none.is_empty() => {}
             _ if parts.is_empty() => parts.push(format!("no difference from {first} was found")),
             some => parts.push(format!("no difference was found at the {some}")),
         }
-        match names(Found::NotJudged) {
+        match names(TaxFinding::NotJudged) {
             none if none.is_empty() => {}
             some => parts.push(format!("the {some} can't be judged")),
         }
@@ -332,7 +334,7 @@ impl Comparison {
             let place = if self.cpus <= FEW_CPUS { 0 } else { parts.len() };
             parts.insert(place, said);
         }
-        let Requests { offered, failed, .. } = self.requests(contender);
+        let RequestCounts { offered, failed, .. } = self.requests(contender);
         if self.requests(contender).are_many_failed() {
             parts.insert(0, format!("{} of {} requests failed", count(failed), count(offered)));
         }
@@ -368,11 +370,12 @@ impl Comparison {
     }
 
     /// The requests of a contender in the blocks that count.
-    fn requests(&self, contender: usize) -> Requests {
+    fn requests(&self, contender: usize) -> RequestCounts {
         let kept = self.blocks.iter().filter(|block| block.discarded.is_none());
-        kept.fold(Requests::default(), |sum, block| {
-            let Requests { offered, failed, reopened, completed, body_bytes } = block.requests[contender];
-            Requests {
+        kept.fold(RequestCounts::default(), |sum, block| {
+            let RequestCounts { offered, failed, reopened, completed, body_bytes } =
+                block.requests[contender];
+            RequestCounts {
                 offered: sum.offered + offered,
                 failed: sum.failed + failed,
                 reopened: sum.reopened + reopened,
@@ -424,7 +427,7 @@ impl Comparison {
             ),
         }
         for (index, side) in self.sides.iter().enumerate() {
-            let Requests { failed, reopened, offered, .. } = self.requests(index);
+            let RequestCounts { failed, reopened, offered, .. } = self.requests(index);
             if failed > 0 {
                 warnings.push(format!(
                     "{}: {} of {} requests did not succeed; each counts with the time until it failed, and as slower than all that succeeded",
@@ -460,7 +463,7 @@ fn kept(blocks: &[Block]) -> Vec<Vec<Round>> {
 }
 
 /// The median over blocks of a contender's figure; none if a round lacks it.
-fn typical(kept: &[Vec<Round>], contender: usize, of: OfRound) -> Option<Typical> {
+fn typical(kept: &[Vec<Round>], contender: usize, of: RoundFigure) -> Option<Typical> {
     let values: Option<Vec<f64>> = kept.iter().map(|rounds| of(&rounds[contender])).collect();
     let values = values?;
     Some(Typical { median: median(&values)?, interval: of_median(&values, MISS) })
@@ -468,15 +471,18 @@ fn typical(kept: &[Vec<Round>], contender: usize, of: OfRound) -> Option<Typical
 
 /// Of microseconds.
 fn in_nanos(typical: Typical) -> Typical {
-    let scaled =
-        |Interval { low, high, confidence }| Interval { low: low * 1e3, high: high * 1e3, confidence };
+    let scaled = |MedianInterval { low, high, confidence }| MedianInterval {
+        low: low * 1e3,
+        high: high * 1e3,
+        confidence,
+    };
     Typical { median: typical.median * 1e3, interval: typical.interval.map(scaled) }
 }
 
 /// From where to where, in a sentence that says in which direction, and how sure that is.
-fn spoken(interval: Interval, found: Found) -> String {
-    let Interval { low, high, confidence } = interval;
-    let (least, most) = if found == Found::Faster { (-high, -low) } else { (low, high) };
+fn spoken(interval: MedianInterval, found: TaxFinding) -> String {
+    let MedianInterval { low, high, confidence } = interval;
+    let (least, most) = if found == TaxFinding::Faster { (-high, -low) } else { (low, high) };
     format!("{} to {}, {:.1}%", time(least), time(most), confidence * 100.0)
 }
 

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{CPU, Comparison, MEAN, P50, P99, Side, Typical, in_nanos, kept, typical};
+use super::{CPU, Comparison, MEAN, MeasuredContender, P50, P99, Typical, in_nanos, kept, typical};
 use crate::{
-    compare::{Interval, Knee},
+    compare::{Knee, MedianInterval},
     numbers::{count, decimal, time},
 };
 
@@ -22,7 +22,7 @@ impl Comparison {
         header.extend(has_knee.then_some("knee/s".into()));
         header.push("target".into());
         let kept = kept(&self.blocks);
-        let row = |(index, side): (usize, &Side)| {
+        let row = |(index, side): (usize, &MeasuredContender)| {
             let mut row = vec![side.name.clone()];
             row.extend([P50, P99, MEAN].map(|of| shown(typical(&kept, index, of))));
             row.extend(has_cpu.then(|| shown(typical(&kept, index, CPU).map(in_nanos))));
@@ -98,7 +98,7 @@ pub(super) fn signed(ns: f64) -> String {
 }
 
 /// From where to where, and how sure that is.
-pub(super) fn interval(interval: Interval) -> String {
-    let Interval { low, high, confidence } = interval;
+pub(super) fn interval(interval: MedianInterval) -> String {
+    let MedianInterval { low, high, confidence } = interval;
     format!("{} to {} ({:.1}%)", signed(low), signed(high), confidence * 100.0)
 }

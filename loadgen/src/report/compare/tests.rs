@@ -5,20 +5,23 @@ use serde_json::Value;
 use super::*;
 use crate::{
     compare::{
-        Times,
-        rules::{MAX_SERVER_LAG, Server},
+        RoundTime,
+        rules::{MAX_SERVER_LAG, ServerConditions},
     },
-    planted::{End, MILLI, Planted, run},
+    planted::{MILLI, Planted, PlantedEnd, run},
 };
 
-/// Eleven blocks of a server that is reached directly and by a proxy, which takes so many milliseconds more.
+/// Eleven blocks of a server that is reached directly and by a proxy, which takes `more` milliseconds longer.
 fn comparison(more: u64) -> Comparison {
     comparison_with_cpu(more, Some(12.5))
 }
 
 fn comparison_with_cpu(more: u64, cpu: Option<f64>) -> Comparison {
     let round = |service: u64| run("-r 500 -d 3s a:1", move |_, _| Planted { service, ..Planted::default() });
-    let sides = vec![Side::new("direct", "http://127.0.0.1:1/"), Side::new("nginx", "http://127.0.0.1:2/")];
+    let sides = vec![
+        MeasuredContender::new("direct", "http://127.0.0.1:1/"),
+        MeasuredContender::new("nginx", "http://127.0.0.1:2/"),
+    ];
     let mut found = Comparison::new(42, 11, sides);
     (found.rate, found.duration, found.cpus) = (500.0, Duration::from_secs(3), 2);
     let (direct, nginx) = (round(2 * MILLI), round((2 + more) * MILLI));
@@ -43,7 +46,7 @@ fn failures_and_other_bodies_come_first_and_make_no_mean_look_good() {
     let mut found = comparison(3);
     assert_eq!(found.unlike_while_measured(), None);
     let fails = run("-r 500 -d 3s a:1", |n, _| match n % 50 {
-        7 => Planted { end: End::Status(503), ..Planted::default() },
+        7 => Planted { end: PlantedEnd::Status(503), ..Planted::default() },
         _ => Planted::default(),
     });
     found.blocks.iter_mut().for_each(|block| block.add(1, &fails, None));
@@ -71,7 +74,7 @@ fn failures_and_other_bodies_come_first_and_make_no_mean_look_good() {
 
 #[test]
 fn a_block_with_a_late_server_counts_unless_it_was_late_behind_the_first_contender() {
-    let late = Server { busy: 1.0, lag: MAX_SERVER_LAG * 1.01 };
+    let late = ServerConditions { busy: 1.0, lag: MAX_SERVER_LAG * 1.01 };
     for (contender, reason) in [(0, Some(Reason::ServerLate)), (1, None)] {
         let mut block = Block::new(vec![0, 1]);
         block.note(contender, &Conditions { server: Some(late), ..Conditions::default() }, None);
@@ -104,7 +107,7 @@ Warning: 2 CPUs are few: CPU time for each request (--pid, --cgroup) and times a
 }
 
 #[test]
-fn a_thing_with_itself_is_no_difference_and_what_can_not_be_judged_is_named() {
+fn a_contender_does_not_differ_from_itself_and_what_can_not_be_judged_is_named() {
     let mut found = comparison_with_cpu(0, None);
     assert_eq!(found.sentence(1), "nginx at 500 requests/s: no difference from direct was found");
     assert!(found.is_judged());
@@ -119,7 +122,7 @@ fn a_thing_with_itself_is_no_difference_and_what_can_not_be_judged_is_named() {
     assert!(!found.is_judged());
     assert_eq!(found.sentence(1), "nginx at 500 requests/s: the p50 and p99 and mean can't be judged");
     let faster = |round: &mut Round| {
-        round.p50 = Some(Times { response: 1e6, undelayed: 1e6 });
+        round.p50 = Some(RoundTime { response: 1e6, undelayed: 1e6 });
     };
     let mut found = comparison(0);
     found.cpus = 64;
@@ -144,10 +147,10 @@ fn blocks_that_were_discarded_do_not_count_and_are_counted() {
 }
 
 #[test]
-fn what_is_to_be_known_beside_the_figures_is_told() {
+fn what_is_to_be_known_beside_the_figures_is_reported() {
     let mut found = comparison(1);
     let fails = run("-r 500 -d 3s a:1", |n, _| match n % 100 {
-        7 => Planted { end: End::Status(503), ..Planted::default() },
+        7 => Planted { end: PlantedEnd::Status(503), ..Planted::default() },
         _ => Planted::default(),
     });
     found.blocks[0].add(1, &fails, None);
@@ -155,7 +158,7 @@ fn what_is_to_be_known_beside_the_figures_is_told() {
     found.blocks[3].busiest = 0.9;
     found.blocks[4].note(
         0,
-        &Conditions { server: Some(Server { busy: 0.8, lag: 11e6 }), ..Conditions::default() },
+        &Conditions { server: Some(ServerConditions { busy: 0.8, lag: 11e6 }), ..Conditions::default() },
         Some(RoundTrips { nearest: 50.0, farthest: 300.0 }),
     );
     assert_eq!(found.blocks[4].discarded, Some(Reason::ServerLate), "the first reason counts");
@@ -191,7 +194,7 @@ fn json_is_as_its_schema_says_and_has_each_round() {
         ["p(99)<2ms", "nginx.p(50)<1h", "direct.cpu<1s", "cpu>1s"].map(|text| text.parse().unwrap()).to_vec();
     whole.blocks[3].note(
         0,
-        &Conditions { server: Some(Server { busy: 0.5, lag: 0.0 }), ..Conditions::default() },
+        &Conditions { server: Some(ServerConditions { busy: 0.5, lag: 0.0 }), ..Conditions::default() },
         Some(RoundTrips { nearest: 50.0, farthest: 99.0 }),
     );
     whole.curve.push(Point { part: 0.25, rates: vec![1000.0, 500.0], blocks: comparison(1).blocks });

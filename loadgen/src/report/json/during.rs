@@ -6,7 +6,7 @@ use crate::{recorder::PhaseFigures, summary::Summary};
 
 /// What it did.
 #[derive(Serialize)]
-pub(super) struct During<'a> {
+pub(super) struct JsonDuring<'a> {
     command: &'a str,
     code: Option<i32>,
     from_seconds: f64,
@@ -16,14 +16,14 @@ pub(super) struct During<'a> {
     first_unsuccessful_seconds: Option<f64>,
     last_unsuccessful_seconds: Option<f64>,
     recovery_seconds: f64,
-    before: Part,
-    during: Part,
-    after: Part,
+    before: JsonPhase,
+    during: JsonPhase,
+    after: JsonPhase,
 }
 
 /// Requests that were due in a part of the run.
 #[derive(Serialize)]
-struct Part {
+struct JsonPhase {
     succeeded: u64,
     unsuccessful: u64,
     p50_us: Option<f64>,
@@ -31,11 +31,11 @@ struct Part {
     longest_us: Option<f64>,
 }
 
-impl<'a> During<'a> {
+impl<'a> JsonDuring<'a> {
     /// None where no command ran.
     pub(super) fn of(summary: &'a Summary) -> Option<Self> {
         let (happened, phases) = (summary.happened.as_deref()?, summary.records.phases.as_deref()?);
-        let [before, during, after] = phases.figures.each_ref().map(Part::of);
+        let [before, during, after] = phases.figures.each_ref().map(JsonPhase::of);
         let seconds = |time: u64| time as f64 / 1e9;
         let to = happened.to.as_secs_f64();
         let last = phases.unsuccessful.map(|(_, last)| seconds(last));
@@ -56,7 +56,7 @@ impl<'a> During<'a> {
     }
 }
 
-impl Part {
+impl JsonPhase {
     fn of(figures: &PhaseFigures) -> Self {
         let at = |quantile| {
             let response = &figures.response;

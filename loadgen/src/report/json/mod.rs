@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use self::{
-    during::During,
+    during::JsonDuring,
     protocols::{Grpc, WebSocket},
 };
 use super::loads;
@@ -35,7 +35,7 @@ pub const SCHEMA: &str = include_str!("../../../report.schema.json");
 /// # Errors
 /// `out` can't be written to.
 pub fn write(report: super::Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, &Report::of(report)?)?;
+    serde_json::to_writer_pretty(&mut *out, &ReportDocument::of(report)?)?;
     writeln!(out)
 }
 
@@ -44,8 +44,8 @@ pub fn write(report: super::Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 /// # Errors
 /// `out` can't be written to.
 pub fn write_rounds(reports: &[super::Report<'_>], out: &mut dyn Write) -> io::Result<()> {
-    let rounds = reports.iter().map(|report| Report::of(*report)).collect::<io::Result<Vec<_>>>()?;
-    serde_json::to_writer_pretty(&mut *out, &Rounds { version: VERSION, rounds })?;
+    let rounds = reports.iter().map(|report| ReportDocument::of(*report)).collect::<io::Result<Vec<_>>>()?;
+    serde_json::to_writer_pretty(&mut *out, &RoundsDocument { version: VERSION, rounds })?;
     writeln!(out)
 }
 
@@ -54,7 +54,7 @@ pub fn write_rounds(reports: &[super::Report<'_>], out: &mut dyn Write) -> io::R
 /// # Errors
 /// `out` can't be written to.
 pub fn write_loads(reports: &[super::Report<'_>], out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, &Loads::of(reports)?)?;
+    serde_json::to_writer_pretty(&mut *out, &LoadsDocument::of(reports)?)?;
     writeln!(out)
 }
 
@@ -63,34 +63,34 @@ pub fn write_loads(reports: &[super::Report<'_>], out: &mut dyn Write) -> io::Re
 /// # Errors
 /// `out` can't be written to.
 pub fn write_rounds_of_loads(reports: &[super::Report<'_>], out: &mut dyn Write) -> io::Result<()> {
-    let rounds = loads::by_round(reports).map(Loads::of).collect::<io::Result<Vec<_>>>()?;
-    serde_json::to_writer_pretty(&mut *out, &Rounds { version: VERSION, rounds })?;
+    let rounds = loads::by_round(reports).map(LoadsDocument::of).collect::<io::Result<Vec<_>>>()?;
+    serde_json::to_writer_pretty(&mut *out, &RoundsDocument { version: VERSION, rounds })?;
     writeln!(out)
 }
 
 #[derive(Serialize)]
-struct Loads<'a> {
+struct LoadsDocument<'a> {
     version: u32,
     /// Of all.
-    requests: Requests,
-    loads: Vec<Report<'a>>,
+    requests: JsonRequests,
+    loads: Vec<ReportDocument<'a>>,
 }
 
-impl<'a> Loads<'a> {
+impl<'a> LoadsDocument<'a> {
     fn of(reports: &[super::Report<'a>]) -> io::Result<Self> {
-        let loads = reports.iter().map(|report| Report::of(*report)).collect::<io::Result<_>>()?;
-        Ok(Self { version: VERSION, requests: Requests::of(&loads::total(reports)), loads })
+        let loads = reports.iter().map(|report| ReportDocument::of(*report)).collect::<io::Result<_>>()?;
+        Ok(Self { version: VERSION, requests: JsonRequests::of(&loads::total(reports)), loads })
     }
 }
 
 #[derive(Serialize)]
-struct Rounds<R> {
+struct RoundsDocument<R> {
     version: u32,
     rounds: Vec<R>,
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct ReportDocument<'a> {
     version: u32,
     origin: &'a recorder::Origin,
     run: RunReport,
@@ -103,10 +103,10 @@ struct Report<'a> {
     valid_up_to: Option<&'static str>,
     validity: Option<String>,
     warnings: Vec<String>,
-    thresholds: Vec<Threshold<'a>>,
+    thresholds: Vec<JsonThreshold<'a>>,
     elapsed_seconds: f64,
-    requests: Requests,
-    warmup: Option<Requests>,
+    requests: JsonRequests,
+    warmup: Option<JsonRequests>,
     offered_rate_per_second: f64,
     achieved_rate_per_second: f64,
     body_bytes: u64,
@@ -116,28 +116,28 @@ struct Report<'a> {
     bytes_received: u64,
     busiest_worker_ratio: f64,
     run_delay_ratio: Option<f64>,
-    longest_outage: Option<Span>,
-    longest_stall: Option<Span>,
+    longest_outage: Option<JsonSpan>,
+    longest_stall: Option<JsonSpan>,
     mean_time_us: Option<MeanTime>,
     dummy_server: Option<DummyServer>,
-    during: Option<During<'a>>,
+    during: Option<JsonDuring<'a>>,
     verify: Option<&'a Verification>,
-    connections: Connections<'a>,
+    connections: JsonConnections<'a>,
     grpc: Option<Grpc<'a>>,
     websocket: Option<WebSocket<'a>>,
     response_time_us: Option<Offered>,
-    successful_response_time_us: Option<Times>,
-    response_time_by_class_us: BTreeMap<String, Times>,
-    service_time_us: Option<Times>,
-    wait_time_us: Option<Times>,
-    release_lag_us: Option<Times>,
+    successful_response_time_us: Option<JsonTimes>,
+    response_time_by_class_us: BTreeMap<String, JsonTimes>,
+    service_time_us: Option<JsonTimes>,
+    wait_time_us: Option<JsonTimes>,
+    release_lag_us: Option<JsonTimes>,
     status_codes: BTreeMap<u16, u64>,
-    failures: Vec<Failure<'a>>,
-    unmet: Vec<Unmet<'a>>,
-    requests_by_name: Vec<OfRequest<'a>>,
-    backends: Vec<Backend<'a>>,
+    failures: Vec<JsonFailure<'a>>,
+    unmet: Vec<JsonUnmet<'a>>,
+    requests_by_name: Vec<JsonRequestRecords<'a>>,
+    backends: Vec<JsonBackend<'a>>,
     interval_seconds: f64,
-    intervals: Vec<Interval>,
+    intervals: Vec<JsonInterval>,
     histograms: Histograms,
     /// In one line.
     records: Box<RawValue>,
@@ -174,7 +174,7 @@ struct RunReport {
 }
 
 #[derive(Serialize)]
-struct Requests {
+struct JsonRequests {
     offered: u64,
     sent: u64,
     completed: u64,
@@ -198,16 +198,16 @@ struct Requests {
 /// Percentiles over all offered requests.
 #[derive(Serialize)]
 struct Offered {
-    p50: Percentile,
-    p75: Percentile,
-    p90: Percentile,
-    p95: Percentile,
-    p99: Percentile,
-    p99_9: Percentile,
+    p50: JsonPercentile,
+    p75: JsonPercentile,
+    p90: JsonPercentile,
+    p95: JsonPercentile,
+    p99: JsonPercentile,
+    p99_9: JsonPercentile,
 }
 
 #[derive(Serialize)]
-struct Percentile {
+struct JsonPercentile {
     /// As it was, or how long the request of this rank took at least.
     response: f64,
     /// Without what loadgen itself may have delayed; none if the request of this rank did not succeed.
@@ -218,13 +218,13 @@ struct Percentile {
 }
 
 #[derive(Serialize)]
-struct Threshold<'a> {
+struct JsonThreshold<'a> {
     threshold: &'a str,
     result: &'static str,
     found: &'a str,
 }
 
-impl<'a> Threshold<'a> {
+impl<'a> JsonThreshold<'a> {
     fn of(judged: &'a Judged) -> Self {
         Self { threshold: &judged.threshold, result: judged.judgement.as_str(), found: &judged.found }
     }
@@ -232,12 +232,12 @@ impl<'a> Threshold<'a> {
 
 /// A part of the run.
 #[derive(Serialize)]
-struct Span {
+struct JsonSpan {
     start_seconds: f64,
     seconds: f64,
 }
 
-impl From<recorder::Span> for Span {
+impl From<recorder::Span> for JsonSpan {
     fn from(span: recorder::Span) -> Self {
         Self { start_seconds: span.start as f64 / 1e9, seconds: span.length as f64 / 1e9 }
     }
@@ -299,7 +299,7 @@ impl From<ReportedLoad> for DummyServerLoad {
 }
 
 #[derive(Serialize)]
-struct Connections<'a> {
+struct JsonConnections<'a> {
     opened: u64,
     reopened: u64,
     attempts: u64,
@@ -307,13 +307,13 @@ struct Connections<'a> {
     failure: Option<&'a str>,
     closed_by_server: u64,
     closed_by_loadgen: u64,
-    tls: Option<Tls>,
-    idle: Option<Idle<'a>>,
+    tls: Option<JsonTls>,
+    idle: Option<JsonIdle<'a>>,
 }
 
 /// What became of connections without requests.
 #[derive(Serialize)]
-struct Idle<'a> {
+struct JsonIdle<'a> {
     wanted: u64,
     opened: u64,
     open: u64,
@@ -324,7 +324,7 @@ struct Idle<'a> {
     failure: Option<&'a str>,
 }
 
-impl<'a> Idle<'a> {
+impl<'a> JsonIdle<'a> {
     fn of(idle: &'a recorder::Idle) -> Self {
         Self {
             wanted: idle.wanted,
@@ -341,27 +341,27 @@ impl<'a> Idle<'a> {
 
 /// What came of handshakes.
 #[derive(Serialize)]
-struct Tls {
+struct JsonTls {
     handshakes: u64,
     resumed: u64,
-    handshake_time_us: Option<Times>,
+    handshake_time_us: Option<JsonTimes>,
     agreed: BTreeMap<String, u64>,
 }
 
-impl Tls {
+impl JsonTls {
     fn of(connections: &recorder::Connections) -> Option<Self> {
         let handshakes = connections.handshake.len();
         (handshakes > 0).then(|| Self {
             handshakes,
             resumed: connections.resumed,
-            handshake_time_us: Times::of(&connections.handshake),
+            handshake_time_us: JsonTimes::of(&connections.handshake),
             agreed: connections.agreed.clone(),
         })
     }
 }
 
 #[derive(Serialize)]
-struct Times {
+struct JsonTimes {
     min: f64,
     mean: f64,
     p50: f64,
@@ -374,7 +374,7 @@ struct Times {
 }
 
 #[derive(Serialize)]
-struct Failure<'a> {
+struct JsonFailure<'a> {
     cause: String,
     count: u64,
     example: &'a str,
@@ -383,7 +383,7 @@ struct Failure<'a> {
 
 /// Replies that were not as the plan expects.
 #[derive(Serialize)]
-struct Unmet<'a> {
+struct JsonUnmet<'a> {
     expected: &'a str,
     count: u64,
     example: &'a str,
@@ -392,18 +392,18 @@ struct Unmet<'a> {
 
 /// What became of one of several requests.
 #[derive(Serialize)]
-struct OfRequest<'a> {
+struct JsonRequestRecords<'a> {
     name: &'a str,
     offered: u64,
     completed: u64,
     succeeded: u64,
     failed: u64,
     unmet: u64,
-    successful_response_time_us: Option<Times>,
+    successful_response_time_us: Option<JsonTimes>,
 }
 
 #[derive(Serialize)]
-struct Backend<'a> {
+struct JsonBackend<'a> {
     instance: &'a str,
     completed: u64,
     p50_us: f64,
@@ -411,7 +411,7 @@ struct Backend<'a> {
 }
 
 #[derive(Serialize)]
-struct Interval {
+struct JsonInterval {
     start_seconds: f64,
     offered: u64,
     unsuccessful: u64,
@@ -433,7 +433,7 @@ struct Histograms {
     release_lag_ns: String,
 }
 
-impl<'a> Report<'a> {
+impl<'a> ReportDocument<'a> {
     fn of(report: super::Report<'a>) -> io::Result<Self> {
         let summary = report.summary;
         let records = &summary.records;
@@ -455,10 +455,10 @@ impl<'a> Report<'a> {
             },
             validity: summary.validity(),
             warnings: summary.warnings(),
-            thresholds: report.judged.iter().map(Threshold::of).collect(),
+            thresholds: report.judged.iter().map(JsonThreshold::of).collect(),
             elapsed_seconds: summary.elapsed.as_secs_f64(),
-            requests: Requests::of(&records.counts),
-            warmup: summary.run.warmup.map(|_| Requests::of(&records.warmup.unwrap_or_default())),
+            requests: JsonRequests::of(&records.counts),
+            warmup: summary.run.warmup.map(|_| JsonRequests::of(&records.warmup.unwrap_or_default())),
             offered_rate_per_second: summary.offered_rate(),
             achieved_rate_per_second: summary.achieved_rate(),
             body_bytes: records.body_bytes,
@@ -468,13 +468,13 @@ impl<'a> Report<'a> {
             bytes_received: records.bytes_received,
             busiest_worker_ratio: summary.busiest_worker,
             run_delay_ratio: summary.run_delay,
-            longest_outage: summary.longest_outage().map(Span::from),
-            longest_stall: summary.longest_stall().map(Span::from),
+            longest_outage: summary.longest_outage().map(JsonSpan::from),
+            longest_stall: summary.longest_stall().map(JsonSpan::from),
             mean_time_us: summary.mean_parts().map(MeanTime::from),
             dummy_server: DummyServer::of(&records.server_report),
-            during: During::of(summary),
+            during: JsonDuring::of(summary),
             verify: summary.verification.as_deref(),
-            connections: Connections {
+            connections: JsonConnections {
                 opened: records.connections.opened,
                 reopened: records.connections.reopened,
                 attempts: records.connections.attempts(),
@@ -482,17 +482,17 @@ impl<'a> Report<'a> {
                 failure: records.connections.failure.as_deref(),
                 closed_by_server: records.connections.closed_by_server,
                 closed_by_loadgen: records.connections.closed_by_loadgen,
-                tls: Tls::of(&records.connections),
-                idle: records.connections.idle.as_deref().map(Idle::of),
+                tls: JsonTls::of(&records.connections),
+                idle: records.connections.idle.as_deref().map(JsonIdle::of),
             },
             grpc: Grpc::of(summary)?,
             websocket: summary.records.sockets.as_deref().map(WebSocket::of).transpose()?,
             response_time_us: Offered::of(summary),
-            successful_response_time_us: Times::of(&times.response),
+            successful_response_time_us: JsonTimes::of(&times.response),
             response_time_by_class_us: by_class(summary),
-            service_time_us: Times::of(&times.service),
-            wait_time_us: Times::of(&times.wait),
-            release_lag_us: Times::of(&times.lag),
+            service_time_us: JsonTimes::of(&times.service),
+            wait_time_us: JsonTimes::of(&times.wait),
+            release_lag_us: JsonTimes::of(&times.lag),
             status_codes: records.statuses().collect(),
             failures: failures(summary),
             unmet: unmet(summary),
@@ -545,7 +545,7 @@ impl RunReport {
     }
 }
 
-impl Requests {
+impl JsonRequests {
     fn of(counts: &recorder::Counts) -> Self {
         Self {
             offered: counts.offered,
@@ -578,7 +578,7 @@ impl Offered {
                 Time::Band { response, undelayed } => (response, Some(micros(undelayed))),
                 Time::AtLeast(at_least) => (at_least, None),
             };
-            Some(Percentile {
+            Some(JsonPercentile {
                 response: micros(response),
                 without_own_delay,
                 at_least: without_own_delay.is_none(),
@@ -596,13 +596,13 @@ impl Offered {
     }
 }
 
-fn by_class(summary: &Summary) -> BTreeMap<String, Times> {
+fn by_class(summary: &Summary) -> BTreeMap<String, JsonTimes> {
     (1..=5)
-        .filter_map(|class| Some((format!("{class}xx"), Times::of(summary.times_of_class(class))?)))
+        .filter_map(|class| Some((format!("{class}xx"), JsonTimes::of(summary.times_of_class(class))?)))
         .collect()
 }
 
-impl Times {
+impl JsonTimes {
     fn of(histogram: &Histogram<u64>) -> Option<Self> {
         if histogram.is_empty() {
             return None;
@@ -622,9 +622,9 @@ impl Times {
     }
 }
 
-fn failures(summary: &Summary) -> Vec<Failure<'_>> {
+fn failures(summary: &Summary) -> Vec<JsonFailure<'_>> {
     let all = summary.records.failures.iter();
-    all.map(|(cause, seen)| Failure {
+    all.map(|(cause, seen)| JsonFailure {
         cause: cause.to_string(),
         count: seen.count,
         example: &seen.example,
@@ -633,9 +633,9 @@ fn failures(summary: &Summary) -> Vec<Failure<'_>> {
     .collect()
 }
 
-fn unmet(summary: &Summary) -> Vec<Unmet<'_>> {
+fn unmet(summary: &Summary) -> Vec<JsonUnmet<'_>> {
     let all = summary.records.unmet.iter();
-    all.map(|(expected, seen)| Unmet {
+    all.map(|(expected, seen)| JsonUnmet {
         expected,
         count: seen.count,
         example: &seen.example,
@@ -644,23 +644,23 @@ fn unmet(summary: &Summary) -> Vec<Unmet<'_>> {
     .collect()
 }
 
-fn requests(summary: &Summary) -> Vec<OfRequest<'_>> {
+fn requests(summary: &Summary) -> Vec<JsonRequestRecords<'_>> {
     let all = summary.records.requests.iter();
-    all.map(|own| OfRequest {
+    all.map(|own| JsonRequestRecords {
         name: &own.name,
         offered: own.offered,
         completed: own.completed,
         succeeded: own.succeeded,
         failed: own.failed(),
         unmet: own.unmet,
-        successful_response_time_us: Times::of(&own.response),
+        successful_response_time_us: JsonTimes::of(&own.response),
     })
     .collect()
 }
 
-fn backends(summary: &Summary) -> Vec<Backend<'_>> {
+fn backends(summary: &Summary) -> Vec<JsonBackend<'_>> {
     let all = summary.records.backends.sorted().into_iter();
-    all.map(|backend| Backend {
+    all.map(|backend| JsonBackend {
         instance: &backend.name,
         completed: backend.response.len(),
         p50_us: micros(backend.response.value_at_quantile(0.5)),
@@ -669,11 +669,11 @@ fn backends(summary: &Summary) -> Vec<Backend<'_>> {
     .collect()
 }
 
-fn intervals(summary: &Summary) -> Vec<Interval> {
+fn intervals(summary: &Summary) -> Vec<JsonInterval> {
     let width = summary.records.intervals.width() as f64 / 1e9;
     let interval = |(index, interval): (usize, &recorder::Interval)| {
         let response = Some(&interval.response).filter(|response| !response.is_empty());
-        Interval {
+        JsonInterval {
             start_seconds: index as f64 * width,
             offered: interval.offered,
             unsuccessful: interval.unsuccessful,

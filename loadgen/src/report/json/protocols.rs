@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io};
 
 use serde::Serialize;
 
-use super::{Times, encoded};
+use super::{JsonTimes, encoded};
 use crate::{
     recorder::{CallErrors, Seen, Sockets},
     summary::Summary,
@@ -19,8 +19,8 @@ pub(super) struct Grpc<'a> {
     messages_sent: u64,
     messages_received: u64,
     messages_per_second: f64,
-    first_message_time_us: Option<Times>,
-    message_time_us: Option<Times>,
+    first_message_time_us: Option<JsonTimes>,
+    message_time_us: Option<JsonTimes>,
     first_message_time_ns: String,
     message_time_ns: String,
 }
@@ -52,8 +52,8 @@ impl<'a> Grpc<'a> {
             messages_sent: calls.messages_sent,
             messages_received: calls.messages_received,
             messages_per_second: summary.messages_per_second().unwrap_or_default(),
-            first_message_time_us: Times::of(&calls.first_message),
-            message_time_us: Times::of(&calls.message),
+            first_message_time_us: JsonTimes::of(&calls.first_message),
+            message_time_us: JsonTimes::of(&calls.message),
             first_message_time_ns: encoded(&calls.first_message)?,
             message_time_ns: encoded(&calls.message)?,
         }))
@@ -82,12 +82,12 @@ pub(super) struct WebSocket<'a> {
     unsolicited_example: &'a str,
     pings_sent: u64,
     pings_answered: u64,
-    ping_time_us: Option<Times>,
+    ping_time_us: Option<JsonTimes>,
     ping_time_ns: String,
     handshakes: u64,
     opened: u64,
     opened_per_second: Option<f64>,
-    handshake_time_us: Option<Times>,
+    handshake_time_us: Option<JsonTimes>,
 }
 
 impl<'a> WebSocket<'a> {
@@ -99,12 +99,12 @@ impl<'a> WebSocket<'a> {
             unsolicited_example: &sockets.example,
             pings_sent: sockets.pings_sent,
             pings_answered: sockets.pings.len(),
-            ping_time_us: Times::of(&sockets.pings),
+            ping_time_us: JsonTimes::of(&sockets.pings),
             ping_time_ns: encoded(&sockets.pings)?,
             handshakes: sockets.handshakes,
             opened: sockets.opened.len(),
             opened_per_second: sockets.opened_per_second(),
-            handshake_time_us: Times::of(&sockets.opened),
+            handshake_time_us: JsonTimes::of(&sockets.opened),
         })
     }
 }

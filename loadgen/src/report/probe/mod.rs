@@ -9,7 +9,7 @@ pub use self::{html::html, markdown::markdown};
 use super::printable;
 use crate::probe::{
     CASES, Case, Matrix,
-    found::{Cell, Roles, Row, State},
+    found::{CaseRow, Cell, Roles, State},
 };
 
 /// The JSON Schema of what programs get.
@@ -129,7 +129,7 @@ pub fn text(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// The name of a row.
-fn label(row: &Row) -> String {
+fn label(row: &CaseRow) -> String {
     format!("{:>2} {} {} {}", row.case, row.name, row.variant, row.protocol)
 }
 

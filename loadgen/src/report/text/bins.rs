@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_told_as_short_as_they_are() {
+    fn bounds_are_written_as_short_as_they_are() {
         assert_eq!(
             [2000, 50_000, 21_500_000, 1_000_000_000].map(bound_name),
             ["2 us", "50 us", "21.5 ms", "1 s"]

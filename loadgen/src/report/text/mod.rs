@@ -20,7 +20,7 @@ use crate::{
     recorder::{Connections, Sockets, Span},
     report::{Detail, Report, headline},
     summary::Summary,
-    verdict::{Judged, Outcome},
+    verdict::{Judged, RunOutcome},
 };
 
 /// The widest line, in columns.
@@ -40,11 +40,11 @@ pub enum Style {
 }
 
 impl Style {
-    fn outcome(self, outcome: Outcome, text: &str) -> String {
+    fn outcome(self, outcome: RunOutcome, text: &str) -> String {
         match (self, outcome) {
             (Self::Plain, _) => text.to_owned(),
-            (Self::Coloured, Outcome::Succeeded) => format!("\x1b[32m{text}\x1b[0m"),
-            (Self::Coloured, Outcome::Failed) => format!("\x1b[1;31m{text}\x1b[0m"),
+            (Self::Coloured, RunOutcome::Succeeded) => format!("\x1b[32m{text}\x1b[0m"),
+            (Self::Coloured, RunOutcome::Failed) => format!("\x1b[1;31m{text}\x1b[0m"),
         }
     }
 }
@@ -405,7 +405,7 @@ fn requests(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-/// At most `most` characters of a name, of both of its ends: what tells it from others may be at either.
+/// At most `most` characters of a name, of both of its ends: what distinguishes it from others may be at either.
 fn shortened(name: &str, most: usize) -> String {
     let count = name.chars().count();
     if count <= most {
@@ -439,7 +439,7 @@ fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-/// In lines of at most [`WIDTH`], those after the first one indented. A word that is longer has a line of its own.
+/// In lines of at most [`WIDTH`], those after the first one indented. A word that is longer has its own line.
 fn wrapped(text: &str) -> String {
     let (mut lines, mut column) = (String::new(), 0);
     // A number stays with its unit.

@@ -1,4 +1,4 @@
-//! gRPC calls on their streams: which message is sent next and when, and what becomes of a reply (gRPC over HTTP/2).
+//! gRPC calls on their streams: which message is sent next and when, and what happens to a reply (gRPC over HTTP/2).
 //!
 //! Messages are made before the run, or where they have placeholders when their call is due; what comes is counted and not kept. Nothing here knows a frame or a socket.
 
@@ -15,7 +15,7 @@ use crate::{
     outcome::{Arrival, CallEnd, Cause, Failure},
     plan::{
         MethodShape, StreamMessages, StreamNumbers, VaryingMessages,
-        call::{Messages, Pace, Prepared},
+        call::{CallMessages, MessagePace, PreparedCall},
         template::Values,
     },
     recorder::OfStream,
@@ -26,20 +26,20 @@ const MAX_SPARE: usize = 1024;
 
 /// What is the same in all calls of each kind, and the memory of those that have ended.
 #[derive(Debug)]
-pub(super) struct Calls {
+pub(super) struct CallTable {
     /// By the index of their request.
-    kinds: Vec<Kind>,
+    kinds: Vec<CallKind>,
     /// What is due before is in the warm-up.
     counted_from: Nanos,
     #[expect(clippy::vec_box, reason = "they are taken out as they are")]
     spare: Vec<Box<OnCall>>,
     /// What carries tokens, if anything does.
-    streams: Option<Box<Streams>>,
+    streams: Option<Box<StreamNotes>>,
 }
 
 /// Messages with tokens.
 #[derive(Debug)]
-struct Streams {
+struct StreamNotes {
     numbers: StreamNumbers,
     /// What was found out and is not recorded yet.
     notes: Vec<OfStream>,
@@ -47,7 +47,7 @@ struct Streams {
 
 /// What is the same in all calls of a request.
 #[derive(Debug)]
-struct Kind {
+struct CallKind {
     shape: MethodShape,
     /// None where they differ from call to call.
     messages: Vec<Bytes>,
@@ -56,20 +56,20 @@ struct Kind {
     tokens: Option<Arc<StreamMessages>>,
     /// How many a call sends; none: each that it has.
     count: Option<u64>,
-    pace: Pace,
-    /// How long a call may take, as the server is told.
+    pace: MessagePace,
+    /// The deadline of a call, which is sent to the server.
     deadline: Option<Nanos>,
     /// Whether each message has to come back.
     echoes: bool,
 }
 
-impl From<Option<&Prepared>> for Kind {
-    fn from(prepared: Option<&Prepared>) -> Self {
+impl From<Option<&PreparedCall>> for CallKind {
+    fn from(prepared: Option<&PreparedCall>) -> Self {
         let (messages, varying, tokens) = match prepared.map(|prepared| &prepared.messages) {
             None => (Vec::new(), None, None),
-            Some(Messages::Same { framed, .. }) => (framed.clone(), None, None),
-            Some(Messages::Varying(varying)) => (Vec::new(), Some(Arc::clone(varying)), None),
-            Some(Messages::Tokens { messages, .. }) => (Vec::new(), None, Some(Arc::clone(messages))),
+            Some(CallMessages::Same { framed, .. }) => (framed.clone(), None, None),
+            Some(CallMessages::Varying(varying)) => (Vec::new(), Some(Arc::clone(varying)), None),
+            Some(CallMessages::Tokens { messages, .. }) => (Vec::new(), None, Some(Arc::clone(messages))),
         };
         let count = prepared.and_then(|prepared| prepared.count);
         let given = tokens.as_ref().map_or(messages.len() as u64, |tokens| tokens.len());
@@ -79,14 +79,14 @@ impl From<Option<&Prepared>> for Kind {
             messages,
             varying,
             tokens,
-            pace: prepared.map_or(Pace::AtOnce, |prepared| prepared.pace),
+            pace: prepared.map_or(MessagePace::AtOnce, |prepared| prepared.pace),
             deadline: prepared.and_then(|prepared| prepared.deadline).map(nanos),
             echoes: false,
         }
     }
 }
 
-impl Kind {
+impl CallKind {
     #[inline]
     fn message(&self, call: &OnCall, number: u64) -> Bytes {
         match self.messages.as_slice() {
@@ -113,9 +113,9 @@ impl Kind {
     /// When message `number` was due, counted from 0.
     fn due(&self, call: &OnCall, number: u64) -> Nanos {
         match self.pace {
-            Pace::Every(interval) => call.due.saturating_add(nanos(interval).saturating_mul(number)),
-            Pace::AtOnce => call.due,
-            Pace::Replies => call.last_due,
+            MessagePace::Every(interval) => call.due.saturating_add(nanos(interval).saturating_mul(number)),
+            MessagePace::AtOnce => call.due,
+            MessagePace::Replies => call.last_due,
         }
     }
 }
@@ -152,7 +152,7 @@ pub(super) struct OnCall {
 
 /// What follows a message that was sent.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(super) enum NextMessage {
     /// It was the last.
     End,
     /// Another one, immediately.
@@ -163,10 +163,10 @@ pub(super) enum Next {
     Wait,
 }
 
-impl Calls {
+impl CallTable {
     /// Those of requests, by their index.
-    pub(super) fn of<'p>(all: impl Iterator<Item = Option<&'p Prepared>>) -> Self {
-        let kinds = all.map(Kind::from).collect();
+    pub(super) fn of<'p>(all: impl Iterator<Item = Option<&'p PreparedCall>>) -> Self {
+        let kinds = all.map(CallKind::from).collect();
         Self { kinds, counted_from: 0, spare: Vec::new(), streams: None }
     }
 
@@ -181,7 +181,7 @@ impl Calls {
 
     /// The same, with messages that carry tokens and are numbered so, if any do.
     pub(super) fn numbered(mut self, numbers: Option<StreamNumbers>) -> Self {
-        self.streams = numbers.map(|numbers| Box::new(Streams { numbers, notes: Vec::new() }));
+        self.streams = numbers.map(|numbers| Box::new(StreamNotes { numbers, notes: Vec::new() }));
         self
     }
 
@@ -193,7 +193,7 @@ impl Calls {
     }
 
     #[inline]
-    fn kind(&self, call: &OnCall) -> &Kind {
+    fn kind(&self, call: &OnCall) -> &CallKind {
         &self.kinds[call.request as usize]
     }
 
@@ -245,26 +245,26 @@ impl Calls {
 
     /// A message has been given away.
     #[inline]
-    pub(super) fn sent(&mut self, call: &mut OnCall, now: Nanos) -> Next {
+    pub(super) fn sent(&mut self, call: &mut OnCall, now: Nanos) -> NextMessage {
         if let (Some(proof), Some(streams)) = (&call.proof, &mut self.streams) {
             proof.sent(call.sent, &mut streams.notes);
         }
         call.sent += 1;
         if call.sent >= call.count {
-            return Next::End;
+            return NextMessage::End;
         }
         let kind = self.kind(call);
         match kind.pace {
-            Pace::AtOnce => Next::Message(kind.message(call, call.sent)),
-            Pace::Every(_) => match kind.due(call, call.sent) {
-                due if due <= now => Next::Message(kind.message(call, call.sent)),
-                due => Next::At(due),
+            MessagePace::AtOnce => NextMessage::Message(kind.message(call, call.sent)),
+            MessagePace::Every(_) => match kind.due(call, call.sent) {
+                due if due <= now => NextMessage::Message(kind.message(call, call.sent)),
+                due => NextMessage::At(due),
             },
-            Pace::Replies if call.received >= call.sent => {
+            MessagePace::Replies if call.received >= call.sent => {
                 call.last_due = now;
-                Next::Message(kind.message(call, call.sent))
+                NextMessage::Message(kind.message(call, call.sent))
             }
-            Pace::Replies => Next::Wait,
+            MessagePace::Replies => NextMessage::Wait,
         }
     }
 
@@ -285,7 +285,7 @@ impl Calls {
         is_sending: bool,
         part: &[u8],
         at: Nanos,
-        mut time: impl FnMut(Time),
+        mut time: impl FnMut(MessageTime),
     ) -> Result<(u64, Option<Bytes>), Failure> {
         if !call.is_grpc {
             return Ok((0, None));
@@ -305,15 +305,15 @@ impl Calls {
         for _ in 0..messages {
             let number = call.received;
             if number == 0 {
-                time(Time::First(at.saturating_sub(call.due)));
+                time(MessageTime::First(at.saturating_sub(call.due)));
             }
             // Those beyond answer none of them, and what has not been sent is not answered.
             if kind.shape == MethodShape::BidiStream && number < call.sent {
-                time(Time::Message(at.saturating_sub(kind.due(call, number))));
+                time(MessageTime::Message(at.saturating_sub(kind.due(call, number))));
             }
             call.received += 1;
         }
-        let has_waited = kind.pace == Pace::Replies && call.received >= call.sent && !call.is_sent();
+        let has_waited = kind.pace == MessagePace::Replies && call.received >= call.sent && !call.is_sent();
         if messages == 0 || !has_waited || is_sending || call.sent == 0 {
             return Ok((messages, None));
         }
@@ -321,7 +321,7 @@ impl Calls {
         Ok((messages, Some(kind.message(call, call.sent))))
     }
 
-    /// The reply has ended, with this status of HTTP: how the call ended; none where HTTP's status tells that. `is_own` says whether
+    /// The reply has ended, with this status of HTTP: how the call ended; none where HTTP's status says that. `is_own` says whether
     /// it is known to be the server's reply to this call.
     ///
     /// # Errors
@@ -383,7 +383,7 @@ impl Calls {
 
 /// A time that is measured of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Time {
+pub(super) enum MessageTime {
     /// From when a call was due to its first response.
     First(Nanos),
     /// From when a message was due to its response.
@@ -442,7 +442,7 @@ impl OnCall {
         }
     }
 
-    /// A number that is no code of this program's is UNKNOWN, as others have it.
+    /// A number that is not a code this program knows is UNKNOWN, as in other implementations.
     #[cold]
     fn unknown_status(&mut self, value: &[u8]) {
         let shown = String::from_utf8_lossy(value).escape_debug().to_string();
@@ -461,24 +461,32 @@ mod tests {
 
     use super::*;
 
-    fn calls(shape: MethodShape, count: u64, pace: Pace) -> Calls {
+    fn calls(shape: MethodShape, count: u64, pace: MessagePace) -> CallTable {
         let messages = [b"a", b"b"].map(|text| Bytes::from_static(text)).to_vec();
         let count = Some(count);
-        let kind =
-            Kind { shape, messages, varying: None, tokens: None, count, pace, deadline: None, echoes: false };
-        Calls { kinds: vec![kind], counted_from: 0, spare: Vec::new(), streams: None }
+        let kind = CallKind {
+            shape,
+            messages,
+            varying: None,
+            tokens: None,
+            count,
+            pace,
+            deadline: None,
+            echoes: false,
+        };
+        CallTable { kinds: vec![kind], counted_from: 0, spare: Vec::new(), streams: None }
     }
 
     const IDS: Ids = Ids { run: 7, load: 0 };
 
-    fn begin(calls: &mut Calls, due: Nanos) -> (Box<OnCall>, Bytes) {
+    fn begin(calls: &mut CallTable, due: Nanos) -> (Box<OnCall>, Bytes) {
         calls.begin(&Arrival::new(0, due, due), IDS, || unreachable!("it has no placeholders")).unwrap()
     }
 
     const MESSAGE: &[u8] = b"\0\0\0\0\x01x";
 
     fn answered(
-        calls: &mut Calls,
+        calls: &mut CallTable,
         body: &[u8],
         fields: &[(&[u8], &[u8])],
     ) -> Result<Option<CallEnd>, String> {
@@ -491,7 +499,7 @@ mod tests {
 
     #[test]
     fn a_unary_call_succeeds_with_one_message_and_ok() {
-        let mut calls = calls(MethodShape::Unary, 1, Pace::AtOnce);
+        let mut calls = calls(MethodShape::Unary, 1, MessagePace::AtOnce);
         let ok = &[(&b"grpc-status"[..], &b"0"[..])];
         assert_eq!(answered(&mut calls, MESSAGE, ok), Ok(Some(CallEnd::Ok)));
         for (body, fields, why) in [
@@ -506,7 +514,7 @@ mod tests {
             let error = answered(&mut calls, body, fields).unwrap_err();
             assert!(error.contains(why), "{error}");
         }
-        let said = |fields: &[(&[u8], &[u8])], calls: &mut Calls| match answered(calls, b"", fields) {
+        let said = |fields: &[(&[u8], &[u8])], calls: &mut CallTable| match answered(calls, b"", fields) {
             Ok(Some(CallEnd::Error(error))) => (error.0, error.1),
             other => panic!("{other:?}"),
         };
@@ -525,7 +533,8 @@ mod tests {
         for (count, echoes, is_complete) in
             [(2, true, true), (1, true, false), (3, true, false), (1, false, true)]
         {
-            let mut calls = calls(MethodShape::BidiStream, 2, Pace::AtOnce).echoing([echoes].into_iter());
+            let mut calls =
+                calls(MethodShape::BidiStream, 2, MessagePace::AtOnce).echoing([echoes].into_iter());
             let said = answered(&mut calls, &MESSAGE.repeat(count), ok);
             assert_eq!(said == Ok(Some(CallEnd::Ok)), is_complete, "{said:?}");
             assert!(is_complete || said.unwrap_err().contains(&format!("{count} messages came back of 2")));
@@ -533,8 +542,8 @@ mod tests {
     }
 
     #[test]
-    fn http_statuses_other_than_200_tell_how_a_call_ended() {
-        let mut calls = calls(MethodShape::Unary, 1, Pace::AtOnce);
+    fn http_statuses_other_than_200_say_how_a_call_ended() {
+        let mut calls = calls(MethodShape::Unary, 1, MessagePace::AtOnce);
         for (status, expected) in [(503, Ok(None)), (302, Ok(None)), (204, Err(()))] {
             let (call, _) = begin(&mut calls, 0);
             assert_eq!(calls.end(call, status, || true).map_err(drop), expected, "{status}");
@@ -543,37 +552,37 @@ mod tests {
 
     #[test]
     fn messages_are_due_by_their_interval_and_timed_from_then() {
-        let calls = &mut calls(MethodShape::BidiStream, 3, Pace::Every(Duration::from_nanos(100)));
+        let calls = &mut calls(MethodShape::BidiStream, 3, MessagePace::Every(Duration::from_nanos(100)));
         let (mut call, first) = begin(calls, 1000);
         call.is_grpc = true;
         assert_eq!(first, "a");
-        assert!(matches!(calls.sent(&mut call, 1005), Next::At(1100)));
+        assert!(matches!(calls.sent(&mut call, 1005), NextMessage::At(1100)));
         assert_eq!(calls.next(&call), "b");
         // Late by more than one: the next follows immediately.
-        assert!(matches!(calls.sent(&mut call, 1250), Next::Message(message) if message == "a"));
+        assert!(matches!(calls.sent(&mut call, 1250), NextMessage::Message(message) if message == "a"));
         let mut times = Vec::new();
         let body = [MESSAGE, MESSAGE].concat();
         let (messages, next) = calls.body(&mut call, false, &body, 1260, |time| times.push(time)).unwrap();
         assert_eq!((messages, next), (2, None));
-        assert_eq!(times, [Time::First(260), Time::Message(260), Time::Message(160)]);
-        assert!(matches!(calls.sent(&mut call, 1270), Next::End) && call.is_sent());
+        assert_eq!(times, [MessageTime::First(260), MessageTime::Message(260), MessageTime::Message(160)]);
+        assert!(matches!(calls.sent(&mut call, 1270), NextMessage::End) && call.is_sent());
     }
 
     #[test]
     fn without_an_interval_each_message_follows_the_response_to_the_one_before() {
-        let calls = &mut calls(MethodShape::BidiStream, 3, Pace::Replies);
+        let calls = &mut calls(MethodShape::BidiStream, 3, MessagePace::Replies);
         let (mut call, _) = begin(calls, 0);
         call.is_grpc = true;
-        assert!(matches!(calls.sent(&mut call, 5), Next::Wait));
+        assert!(matches!(calls.sent(&mut call, 5), NextMessage::Wait));
         let mut times = Vec::new();
         let next = calls.body(&mut call, false, MESSAGE, 50, |time| times.push(time)).unwrap().1;
         assert_eq!(next.unwrap(), "b");
-        assert!(matches!(calls.sent(&mut call, 55), Next::Wait));
+        assert!(matches!(calls.sent(&mut call, 55), NextMessage::Wait));
         // A server may say more than it was asked.
         let body = [MESSAGE, MESSAGE].concat();
         assert_eq!(calls.body(&mut call, false, &body, 80, |time| times.push(time)).unwrap().1.unwrap(), "a");
-        assert_eq!(times, [Time::First(50), Time::Message(50), Time::Message(30)]);
-        assert!(matches!(calls.sent(&mut call, 85), Next::End));
+        assert_eq!(times, [MessageTime::First(50), MessageTime::Message(50), MessageTime::Message(30)]);
+        assert!(matches!(calls.sent(&mut call, 85), NextMessage::End));
         assert_eq!(calls.body(&mut call, false, MESSAGE, 99, |_| {}).unwrap().1, None);
     }
 }

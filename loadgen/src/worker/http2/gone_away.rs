@@ -11,7 +11,7 @@ const MOST_SAID: usize = 200;
 #[derive(Clone, Debug)]
 pub(crate) struct GoneAway {
     code: Code,
-    /// Its debug data, which has no form of its own: mostly a few words.
+    /// Its debug data, which has no prescribed form: mostly a few words.
     said: Box<[u8]>,
 }
 
@@ -26,7 +26,7 @@ impl GoneAway {
         self.code != Code::NO_ERROR
     }
 
-    /// What becomes of a request because of it.
+    /// What happens to a request because of it.
     pub(crate) fn failure(&self) -> Failure {
         let Self { code, said } = self;
         let said = match &**said {

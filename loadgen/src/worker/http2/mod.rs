@@ -23,15 +23,15 @@ use transport::{Stream, segments};
 use wire::Fields;
 
 use self::{
-    calls::{Calls, Next},
+    calls::{CallTable, NextMessage},
     rare::{trailers, write_slowly, write_trailers},
-    replies::{Incoming, Replies, Rest},
+    replies::{Replies, ReplyEvent, Rest},
 };
 pub(super) use self::{gone_away::GoneAway, rare::config};
 use contract::id;
 
 use super::{
-    connection::{Closed, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
+    connection::{Closed, Connection, ConnectionState, LONGEST_TURN, Limits, READS_IN_A_ROW, Shared, Sink},
     other_protocol::instead_of_http2,
     rates::Rates,
 };
@@ -51,19 +51,19 @@ const MAX_OUTPUT: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) struct Http2Requests {
     /// By their index in the plan.
-    all: Vec<Constant>,
+    all: Vec<PreparedHttp2>,
     texts: Texts,
     /// Where values of fields and bodies are written that differ each time.
     value: Vec<u8>,
     bodies: BytesMut,
-    /// Whether what the server has not processed is sent again.
+    /// Whether what the server has not processed is retried.
     resends: bool,
     /// What connections begin with.
     config: Box<Config>,
     /// How fast they read and write, if they are slow.
     rates: Option<Box<Rates>>,
     /// What is the same in all gRPC calls, if requests are such.
-    calls: Option<Calls>,
+    calls: Option<CallTable>,
     /// Whom they are sent to.
     target: Target,
     head: http2::Head,
@@ -71,7 +71,7 @@ pub(super) struct Http2Requests {
 
 /// What is the same each time a request is sent.
 #[derive(Debug)]
-struct Constant {
+struct PreparedHttp2 {
     fields: Fields,
     body: Bytes,
     is_head: bool,
@@ -87,7 +87,7 @@ struct Constant {
     request: Request,
 }
 
-impl Constant {
+impl PreparedHttp2 {
     fn of(request: &Request, plan: &Plan) -> Self {
         Self {
             fields: request.http2(),
@@ -107,7 +107,7 @@ impl From<(&Plan, &Site, Texts)> for Http2Requests {
     fn from((plan, site, texts): (&Plan, &Site, Texts)) -> Self {
         Self {
             target: site.target().clone(),
-            all: plan.requests().iter().map(|request| Constant::of(request, plan)).collect(),
+            all: plan.requests().iter().map(|request| PreparedHttp2::of(request, plan)).collect(),
             texts,
             value: Vec::new(),
             bodies: BytesMut::new(),
@@ -116,7 +116,7 @@ impl From<(&Plan, &Site, Texts)> for Http2Requests {
             rates: Rates::of(plan.client()).map(Box::new),
             calls: site.target().grpc.then(|| {
                 let calls = plan.requests().iter().map(|request| request.call().and_then(Call::prepared));
-                Calls::of(calls)
+                CallTable::of(calls)
                     .echoing(
                         plan.requests()
                             .iter()
@@ -130,7 +130,7 @@ impl From<(&Plan, &Site, Texts)> for Http2Requests {
 }
 
 /// A connection.
-pub(super) struct Http2 {
+pub(super) struct Http2Connection {
     stream: Stream,
     http2: http2::Connection,
     replies: Replies,
@@ -157,13 +157,13 @@ pub(super) struct Http2 {
     rates: Option<Box<Rates>>,
 }
 
-impl fmt::Debug for Http2 {
+impl fmt::Debug for Http2Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http2").field("opened", &self.opened).finish_non_exhaustive()
+        f.debug_struct("Http2Connection").field("opened", &self.opened).finish_non_exhaustive()
     }
 }
 
-impl Connection for Http2 {
+impl Connection for Http2Connection {
     type Requests = Http2Requests;
 
     const AWAITED: &'static str = "no connection and SETTINGS";
@@ -226,7 +226,8 @@ impl Connection for Http2 {
         }
         let Shared { requests: Http2Requests { all, texts, value, bodies, calls, .. }, ids, .. } = shared;
         let index = arrival.request as usize;
-        let Constant { fields, body, is_head, trailers, patience, watch, rendering, request } = &all[index];
+        let PreparedHttp2 { fields, body, is_head, trailers, patience, watch, rendering, request } =
+            &all[index];
         let begun = calls
             .as_mut()
             .map(|calls| calls.begin(&arrival, *ids, || texts.values(&arrival, request.rows(), None)));
@@ -298,7 +299,7 @@ impl Connection for Http2 {
         cx: &mut Context<'_>,
         shared: &mut Shared<Http2Requests>,
         sink: &mut impl Sink,
-    ) -> Progress {
+    ) -> ConnectionState {
         if let Some(calls) = &mut shared.requests.calls {
             calls.count_from(shared.counted_from);
         }
@@ -321,16 +322,16 @@ impl Connection for Http2 {
             notes.for_each(|noted| sink.noted(noted));
         }
         if let Err(closed) = over {
-            return Progress::Gone(closed);
+            return ConnectionState::Gone(closed);
         }
         let is_idle = self.http2.open_streams() == 0;
         if self.http2.is_going_away() {
-            return if is_idle { Progress::Gone(self.closed()) } else { Progress::Retiring };
+            return if is_idle { ConnectionState::Gone(self.closed()) } else { ConnectionState::Retiring };
         }
         let shut = is_idle && self.http2.is_settled() && self.http2.room() == 0;
         self.shut_since = shut.then(|| self.shut_since.unwrap_or(shared.now));
         self.opened |= self.allowed(&shared.limits) > 0;
-        if self.opened { Progress::Going } else { Progress::Opening }
+        if self.opened { ConnectionState::Going } else { ConnectionState::Opening }
     }
 
     fn next_wake(&self, limits: &Limits) -> Option<Nanos> {
@@ -350,7 +351,7 @@ impl Connection for Http2 {
         }
     }
 
-    /// The peer is told that nobody waits any longer for what has taken too long.
+    /// Resets what has taken too long, so that the peer knows that nothing waits for it.
     fn expire(&mut self, now: Nanos, limits: &Limits, sink: &mut impl Sink) -> bool {
         let is_shut = |since: &mut Nanos| since.saturating_add(limits.connect_timeout) <= now;
         if self.shut_since.take_if(is_shut).is_some() {
@@ -368,7 +369,7 @@ impl Connection for Http2 {
     }
 }
 
-impl Http2 {
+impl Http2Connection {
     /// Notes that the head of a request is to be written, and sends its body if that is not held back.
     #[inline]
     fn begin(&mut self, key: Key) {
@@ -538,14 +539,14 @@ impl Http2 {
             {
                 shared.carried.messages.0 += u64::from(calls.counts(&request.in_flight.arrival));
                 let next = calls.sent(call, shared.now);
-                self.http2.data(key, part, matches!(next, Next::End));
+                self.http2.data(key, part, matches!(next, NextMessage::End));
                 match next {
-                    Next::End | Next::Wait => {}
-                    Next::Message(message) => {
+                    NextMessage::End | NextMessage::Wait => {}
+                    NextMessage::Message(message) => {
                         request.body = message;
                         self.http2.want(key);
                     }
-                    Next::At(due) => self.later.push(Reverse((due, key.slot, key.id))),
+                    NextMessage::At(due) => self.later.push(Reverse((due, key.slot, key.id))),
                 }
                 continue;
             }
@@ -610,11 +611,11 @@ impl Http2 {
                         shared.carried.bodies += data.len() as u64;
                     }
                     let (carried, verified, at) = (&mut shared.carried, shared.verified.as_mut(), shared.now);
-                    let incoming = Incoming { head, calls, resends, verified, carried, at };
+                    let incoming = ReplyEvent { head, calls, resends, verified, carried, at };
                     self.replies.take_in(&mut self.http2, event, incoming, sink);
                 }
                 Err(error) => {
-                    // What the peer did is said to it as well, as far as it still listens.
+                    // The peer is informed of what it did, as far as it still listens.
                     let _ = self.poll_write(cx, shared);
                     let failure = Failure::new(Cause::Protocol, error.to_string());
                     return Poll::Ready(Err(Closed::by_loadgen(failure)));

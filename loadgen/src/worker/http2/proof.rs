@@ -1,4 +1,4 @@
-//! What is proven of one call's messages in a verified run: which token each of them carries, and what its replies tell.
+//! What is proven of one call's messages in a verified run: which token each of them carries, and what its replies say.
 //!
 //! What is found out is noted, for the recorder. Nothing here knows a frame or a socket; calls without tokens have none of this.
 
@@ -29,7 +29,7 @@ const MAX_LISTED: usize = 1000;
 
 /// `echo.EchoResponse`, as far as it is looked at.
 #[derive(Clone, PartialEq, Message)]
-struct Echo {
+struct EchoResponse {
     #[prost(bytes = "bytes", tag = "1")]
     message: Bytes,
     #[prost(uint64, tag = "8")]
@@ -38,7 +38,7 @@ struct Echo {
 
 /// `dummy.v1.TestResponse`, as far as it is looked at.
 #[derive(Clone, PartialEq, Message)]
-struct Answer {
+struct TestResponse {
     #[prost(uint64, tag = "2")]
     number: u64,
     #[prost(bytes = "bytes", tag = "6")]
@@ -122,7 +122,7 @@ impl Proof {
     }
 
     fn echoed(&mut self, content: Bytes, sent: u64, notes: &mut Vec<OfStream>) {
-        let Ok(Echo { message, number: place }) = Echo::decode(content) else { return };
+        let Ok(EchoResponse { message, number: place }) = EchoResponse::decode(content) else { return };
         let id = stream_message_id(&message);
         let Some(id) = id.filter(|id| (id.run, id.load) == (self.ids.run, self.ids.load)) else {
             // Which one it is can't be read: that whose turn it is.
@@ -143,8 +143,8 @@ impl Proof {
     }
 
     fn answered(&mut self, answers: Answers, content: Bytes, sent: u64, notes: &mut Vec<OfStream>) {
-        let Ok(answer) = Answer::decode(content) else { return };
-        let Answer { number: place, token, reordered, changed, more_reordered, more_changed } = answer;
+        let Ok(answer) = TestResponse::decode(content) else { return };
+        let TestResponse { number: place, token, reordered, changed, more_reordered, more_changed } = answer;
         let is_own = |number: &u64| self.has_sent(*number, sent);
         let listed = |numbers: Vec<u64>| numbers.into_iter().filter(is_own).take(MAX_LISTED);
         notes.extend(listed(reordered).map(OfStream::ReorderedThere));
@@ -310,19 +310,19 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_tells_of_messages_of_its_call_alone_and_of_no_more_than_a_server_does() {
+    fn a_reply_names_messages_of_its_call_alone_and_no_more_than_a_server_does() {
         let mut proof = proof("dummy.v1.TestService.ClientStream");
         let mut notes = Vec::new();
         let own = [30, 31, 39];
         let reordered = [0, 29, 40, u64::MAX].into_iter().chain(own).collect();
         let changed = vec![30; 5 * MAX_LISTED];
-        let answer = Answer {
+        let answer = TestResponse {
             number: 1,
             reordered,
             changed,
             more_reordered: 4,
             more_changed: u64::MAX,
-            ..Answer::default()
+            ..TestResponse::default()
         };
         proof.came(&framed(&answer), 10, &mut notes);
         assert_eq!(notes[..3], own.map(OfStream::ReorderedThere));

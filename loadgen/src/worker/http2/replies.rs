@@ -1,4 +1,4 @@
-//! Requests on their streams, and what becomes of them: a reply, a failure, or another attempt.
+//! Requests on their streams, and what happens to them: a reply, a failure, or another attempt.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use wire::Fields;
 
 use super::{
     super::connection::Sink,
-    calls::{Calls, OnCall, Time},
+    calls::{CallTable, MessageTime, OnCall},
     gone_away::GoneAway,
 };
 use crate::{
@@ -22,7 +22,7 @@ const CONTINUE: u16 = 100;
 
 /// A request on its stream, in a place that is used again: it is never moved, as most of what is done with it takes less time.
 #[derive(Debug)]
-pub(super) struct OnStream {
+pub(super) struct RequestStream {
     pub(super) key: Key,
     pub(super) in_flight: InFlight,
     /// What is left of the request's body; of a call's message.
@@ -45,7 +45,7 @@ pub(super) struct Rest {
 /// No stream's.
 const NONE: Key = Key { slot: 0, id: 0 };
 
-impl OnStream {
+impl RequestStream {
     /// A place that is free.
     fn free() -> Self {
         let in_flight = InFlight::new(Arrival::new(0, 0, 0), 0);
@@ -89,16 +89,16 @@ impl OnStream {
 
 /// What an event is taken in with.
 #[derive(Debug)]
-pub(super) struct Incoming<'a> {
+pub(super) struct ReplyEvent<'a> {
     /// The fields that came with it.
     pub(super) head: &'a http2::Head,
     /// What is the same in all gRPC calls, if requests are such.
-    pub(super) calls: &'a mut Option<Calls>,
-    /// Whether what the server has not processed is sent again.
+    pub(super) calls: &'a mut Option<CallTable>,
+    /// Whether what the server has not processed is retried.
     pub(super) resends: bool,
     /// What checks tokens in replies, in a verified run.
     pub(super) verified: Option<&'a mut TokenCheck>,
-    /// What the sink has not been told of.
+    /// What has not been handed to the sink.
     pub(super) carried: &'a mut Carried,
     /// When it came.
     pub(super) at: Nanos,
@@ -108,7 +108,7 @@ pub(super) struct Incoming<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Replies {
     /// By the slot of a stream's key.
-    requests: Vec<OnStream>,
+    requests: Vec<RequestStream>,
     /// When the oldest was submitted, or one before that has ended since it was last looked for.
     oldest: Option<Nanos>,
     /// What the peer said when it went away.
@@ -124,10 +124,10 @@ impl Replies {
         arrival: &Arrival,
         submitted: Nanos,
         watch: Option<&Watch>,
-    ) -> &mut OnStream {
+    ) -> &mut RequestStream {
         let slot = key.slot as usize;
         if self.requests.len() <= slot {
-            self.requests.resize_with(slot + 1, OnStream::free);
+            self.requests.resize_with(slot + 1, RequestStream::free);
         }
         let request = &mut self.requests[slot];
         request.key = key;
@@ -140,7 +140,7 @@ impl Replies {
 
     /// The one on a stream.
     #[inline]
-    pub(super) fn awaited(&mut self, key: Key) -> Option<&mut OnStream> {
+    pub(super) fn awaited(&mut self, key: Key) -> Option<&mut RequestStream> {
         self.requests.get_mut(key.slot as usize).filter(|request| request.key == key)
     }
 
@@ -149,7 +149,7 @@ impl Replies {
         self.open().count()
     }
 
-    fn open(&self) -> impl Iterator<Item = &OnStream> {
+    fn open(&self) -> impl Iterator<Item = &RequestStream> {
         self.requests.iter().filter(|request| !request.is_free())
     }
 
@@ -163,7 +163,7 @@ impl Replies {
         self.oldest
     }
 
-    /// Ends those that have taken longer than `timeout`: the peer is told that nobody waits any longer. True: there
+    /// Ends those that have taken longer than `timeout`: the stream is reset, so that the peer knows that nothing waits for it. True: there
     /// were some.
     pub(super) fn expire(
         &mut self,
@@ -196,10 +196,10 @@ impl Replies {
         &mut self,
         http2: &mut http2::Connection,
         event: Event<'_>,
-        incoming: Incoming<'_>,
+        incoming: ReplyEvent<'_>,
         sink: &mut impl Sink,
     ) {
-        let Incoming { head, calls, resends, verified, carried, at } = incoming;
+        let ReplyEvent { head, calls, resends, verified, carried, at } = incoming;
         match event {
             Event::Response { stream, end } => {
                 let Some(request) = self.awaited(stream) else { return };
@@ -271,8 +271,8 @@ impl Replies {
         }
     }
 
-    fn take(&mut self, key: Key) -> Option<OnStream> {
-        Some(std::mem::replace(self.awaited(key)?, OnStream::free()))
+    fn take(&mut self, key: Key) -> Option<RequestStream> {
+        Some(std::mem::replace(self.awaited(key)?, RequestStream::free()))
     }
 
     #[inline]
@@ -280,7 +280,7 @@ impl Replies {
         &mut self,
         key: Key,
         http2: &mut http2::Connection,
-        calls: &mut Option<Calls>,
+        calls: &mut Option<CallTable>,
         at: Nanos,
         sink: &mut impl Sink,
     ) {
@@ -324,9 +324,9 @@ impl Replies {
 /// More of a call's reply has come: how many messages it completes.
 #[inline]
 fn messages(
-    request: &mut OnStream,
+    request: &mut RequestStream,
     data: &[u8],
-    calls: &mut Calls,
+    calls: &mut CallTable,
     http2: &mut http2::Connection,
     at: Nanos,
     sink: &mut impl Sink,
@@ -334,8 +334,8 @@ fn messages(
     let Some(call) = &mut request.call else { return Ok(0) };
     let (due, is_sending) = (request.in_flight.arrival.due, !request.body.is_empty());
     let (messages, next) = calls.body(call, is_sending, data, at, |time| match time {
-        Time::First(time) => sink.first_message(due, time),
-        Time::Message(time) => sink.message(due, time),
+        MessageTime::First(time) => sink.first_message(due, time),
+        MessageTime::Message(time) => sink.message(due, time),
     })?;
     if let Some(next) = next {
         request.body = next;
@@ -345,7 +345,7 @@ fn messages(
 }
 
 /// A stream was reset by the server, or by this end for the `rule` that the server broke. One that was refused was not
-/// processed, so that any method is safe to send again, `most` times (RFC 9113 section 8.7).
+/// processed, so that any method is safe to retry, at most `most` times (RFC 9113 section 8.7).
 fn reset(mut in_flight: InFlight, most: u8, code: Code, rule: Option<&str>, at: Nanos, sink: &mut impl Sink) {
     if rule.is_none() && code == Code::REFUSED_STREAM && in_flight.reply.status == 0 {
         in_flight = match in_flight.resend(most) {

@@ -1,6 +1,6 @@
 //! What a pool does where each request is for one of its connections.
 
-use super::{Bound, Ending, Occupant, Place, Pool, Stage, earlier};
+use super::{ConnectionTurns, Ending, Occupant, Place, PlaceStage, Pool, earlier};
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Failure, InFlight, Outcome},
@@ -13,7 +13,7 @@ impl<C: Connection> Pool<C> {
         let Some(bound) = &mut self.bound else { return };
         if let Some(index) = bound.place_of(&arrival)
             && let Some(place) = self.places.get(index)
-            && place.stage == Stage::Open
+            && place.stage == PlaceStage::Open
             && let Occupant::Connection(connection) = &mut place.occupant
         {
             match connection.submit(arrival, now, &mut self.shared) {
@@ -52,7 +52,7 @@ impl<C: Connection> Pool<C> {
     pub(super) fn catch_up(&mut self, index: u32, sink: &mut impl Sink) {
         let (now, lag) = (self.shared.now, self.shared.limits.lag);
         loop {
-            let Some(Place { occupant: Occupant::Connection(connection), stage: Stage::Open, .. }) =
+            let Some(Place { occupant: Occupant::Connection(connection), stage: PlaceStage::Open, .. }) =
                 self.places.get(index)
             else {
                 return;
@@ -90,7 +90,7 @@ impl<C: Connection> Pool<C> {
 
     /// How many requests wait for the connection that they are for.
     pub(crate) fn waiting(&self) -> usize {
-        self.bound.as_ref().map_or(0, Bound::waiting)
+        self.bound.as_ref().map_or(0, ConnectionTurns::waiting)
     }
 
     /// Opens connections that are missing, and requests are for.
@@ -105,7 +105,7 @@ impl<C: Connection> Pool<C> {
     /// Opens those that requests wait for, though it is too early for the others.
     fn want_awaited(&mut self, now: Nanos) {
         while self.misses_some()
-            && self.bound.as_mut().is_some_and(Bound::misses_awaited)
+            && self.bound.as_mut().is_some_and(ConnectionTurns::misses_awaited)
             && let Some(index) = self.begin(now, true)
             && let Some(bound) = &mut self.bound
         {
@@ -163,7 +163,7 @@ mod tests {
         worker::{
             connection::{Closed, Closer, Opened},
             opening::{Beginning, Connector},
-            websocket::{Messages, OverHttp1},
+            websocket::{OverHttp1, SocketMessages},
         },
     };
 
@@ -236,9 +236,10 @@ mod tests {
             age: u64::MAX,
             lag: 5 * SECOND,
         };
-        let messages = Messages::new(&plan, plan.message().unwrap(), plan.texts(ids, 0, 1), Part::WHOLE);
+        let messages =
+            SocketMessages::new(&plan, plan.message().unwrap(), plan.texts(ids, 0, 1), Part::WHOLE);
         let pool = Pool::new(messages, ids, connector, limits, clock);
-        let mut pool = pool.bound(Some(Bound::new(3, Part::WHOLE)));
+        let mut pool = pool.bound(Some(ConnectionTurns::new(3, Part::WHOLE)));
         pool.want(3, 0);
         assert_eq!((pool.places.opening, pool.slots()), (3, 30), "ten messages may be in flight on each");
         for number in 0..6 {
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_fails_takes_along_its_own_messages_alone() {
+    fn a_connection_that_fails_takes_along_only_its_own_messages() {
         let mut pool = opening();
         let seen = fails(&mut pool, 1, Cause::Refused);
         assert_eq!(seen.ended, [(1, Some(Cause::Refused)), (4, Some(Cause::Refused))]);
@@ -289,7 +290,7 @@ mod tests {
         pool.expire(pool.next_wake(0, false), &mut seen);
         assert_eq!(seen.ended, [(10, Some(Cause::OutOfFiles))], "11 waits for one that opens");
         assert!(!pool.misses_some());
-        // One that is lost is replaced, and none but it.
+        // One that is lost is replaced, and no other.
         fails(&mut pool, 2, Cause::Reset);
         assert!(pool.misses_some());
         pool.want_bound(u64::MAX >> 1);

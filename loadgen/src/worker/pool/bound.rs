@@ -10,7 +10,7 @@ use crate::{clock::Nanos, outcome::Arrival, schedule::Part};
 
 /// As many turns as there are connections, which requests take one after the other.
 #[derive(Debug)]
-pub(crate) struct Bound {
+pub(crate) struct ConnectionTurns {
     turns: Vec<Turn>,
     /// Turns without a connection; the next connection takes the first. An entry may be outdated.
     free: VecDeque<u32>,
@@ -35,7 +35,7 @@ struct Turn {
     is_listed: bool,
 }
 
-impl Bound {
+impl ConnectionTurns {
     /// For one part's connections.
     pub(crate) fn new(connections: usize, part: Part) -> Self {
         let connections = connections.max(1);
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn requests_take_turns_and_wait_for_their_own_connection() {
         // The second of two parts has the odd numbers.
-        let mut bound = Bound::new(3, Part::new(1, 2));
+        let mut bound = ConnectionTurns::new(3, Part::new(1, 2));
         for place in [10, 11, 12] {
             bound.opening(place);
         }
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_a_connection_that_fails_is_that_of_its_turn_alone() {
-        let mut bound = Bound::new(3, Part::WHOLE);
+        let mut bound = ConnectionTurns::new(3, Part::WHOLE);
         bound.opening(0);
         bound.opening(1);
         (0..6).for_each(|number| bound.wait(arrival(number), number));
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_something_waits_for_can_be_opened_before_its_turn() {
-        let mut bound = Bound::new(3, Part::WHOLE);
+        let mut bound = ConnectionTurns::new(3, Part::WHOLE);
         assert!(!bound.is_awaited() && !bound.misses_awaited());
         bound.opening_awaited(9);
         bound.wait(arrival(1), 1);
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn where_no_more_connections_are_possible_a_turn_keeps_having_one() {
-        let mut bound = Bound::new(3, Part::WHOLE);
+        let mut bound = ConnectionTurns::new(3, Part::WHOLE);
         bound.opening(0);
         bound.closed(0, true);
         bound.opening(0);
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn what_is_late_is_taken_from_every_turn() {
-        let mut bound = Bound::new(2, Part::WHOLE);
+        let mut bound = ConnectionTurns::new(2, Part::WHOLE);
         (0..10).for_each(|number| bound.wait(arrival(number), 100 + number));
         let taken = |late: Vec<(Arrival, Nanos, bool)>| -> Vec<_> {
             late.into_iter().map(|(arrival, _, is_overdue)| (arrival.number, is_overdue)).collect()

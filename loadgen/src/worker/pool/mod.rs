@@ -15,12 +15,12 @@ use std::{
 
 use runtime::ready::Ready;
 
-pub(super) use self::bound::Bound;
-use self::places::{Ending, Occupant, Place, Places, Stage};
+pub(super) use self::bound::ConnectionTurns;
+use self::places::{Ending, Occupant, Place, PlaceStage, Places};
 use contract::id::Ids;
 
 use super::{
-    connection::{Closed, Closer, Connection, Limits, Progress, Shared, Sink},
+    connection::{Closed, Closer, Connection, ConnectionState, Limits, Shared, Sink},
     follow::Following,
     opening::{Connected, Connector},
 };
@@ -42,10 +42,10 @@ const DUE_INTERVAL: Nanos = 1_000_000;
 /// A pass in which connections have more to read than their turn ends after this time; the others come first in the next one.
 const LONGEST_PASS: Nanos = 10_000_000;
 
-/// The runtime is told of no more than 1,024 sockets at a time.
+/// The system reports no more than 1,024 sockets at a time to the runtime.
 const MAX_READY: usize = 1000;
 
-/// A connection that was open for so long and is closed by its server was no failure to open one, used or not.
+/// A connection that its server closes after it was open for this time did not fail to open, used or not.
 const LASTED: Nanos = 100_000_000;
 
 /// The connections of one worker to one target.
@@ -64,14 +64,14 @@ pub(super) struct Pool<C: Connection> {
     next_wake: Nanos,
     /// And nothing is looked at before.
     next_expiry: Nanos,
-    /// The most connections that this process could open, if it could not open all, and why.
+    /// The maximum number of connections that this process could open, if it could not open all, and why.
     most: Option<(usize, Failure)>,
-    /// No connection has anything to send that is due before, but what has come with a request.
+    /// No connection has anything to send that is due before, other than what has come with a request.
     next_due: Nanos,
     /// And none is looked for before.
     next_look: Nanos,
     /// Which connection each request is for; none: whichever has room.
-    bound: Option<Bound>,
+    bound: Option<ConnectionTurns>,
 }
 
 impl<C: Connection> Pool<C> {
@@ -100,7 +100,7 @@ impl<C: Connection> Pool<C> {
     }
 
     /// With this decision which connection each request is for.
-    pub(super) fn bound(self, bound: Option<Bound>) -> Self {
+    pub(super) fn bound(self, bound: Option<ConnectionTurns>) -> Self {
         Self { bound, ..self }
     }
 
@@ -179,7 +179,8 @@ impl<C: Connection> Pool<C> {
     fn shrink(&mut self, sink: &mut impl Sink) {
         let limits = self.shared.limits;
         // Each is how many may be in flight on one at this stage.
-        for (stage, most) in [(Stage::Opening, 0), (Stage::Open, 0), (Stage::Open, usize::MAX)] {
+        for (stage, most) in [(PlaceStage::Opening, 0), (PlaceStage::Open, 0), (PlaceStage::Open, usize::MAX)]
+        {
             let is_of_kind = |place: &Place<C>| place.stage == stage && place.in_flight() <= most;
             for index in (0..self.places.len()).rev() {
                 if self.places.in_use() <= limits.connections {
@@ -225,7 +226,7 @@ impl<C: Connection> Pool<C> {
             let Some(place) = self.places.get(index) else { continue };
             place.queued = false;
             let Occupant::Connection(connection) = &mut place.occupant else { continue };
-            if place.stage != Stage::Open {
+            if place.stage != PlaceStage::Open {
                 continue;
             }
             match connection.submit(arrival, now, &mut self.shared) {
@@ -262,7 +263,7 @@ impl<C: Connection> Pool<C> {
         }
         let mut woken = std::mem::take(&mut self.woken);
         if self.ready.take(&mut woken) {
-            // The system may have had more to tell.
+            // The system may have had more to report.
             self.shared.is_cut_short |= woken.len() >= MAX_READY;
             let began = self.shared.now;
             let mut left = woken.drain(..);
@@ -312,7 +313,7 @@ impl<C: Connection> Pool<C> {
             let Some(Place { key, occupant, stage, since, until, .. }) = self.places.get(index) else {
                 continue;
             };
-            let is_opening = *stage == Stage::Opening;
+            let is_opening = *stage == PlaceStage::Opening;
             let deadline = since.saturating_add(limits.connect_timeout);
             if is_opening && deadline <= now {
                 let message = occupant.refusal().map_or_else(
@@ -330,7 +331,7 @@ impl<C: Connection> Pool<C> {
                     key.wake();
                 }
                 self.next_wake = earlier(self.next_wake, connection.next_wake(&limits));
-                let (is_open, until) = (*stage == Stage::Open, *until);
+                let (is_open, until) = (*stage == PlaceStage::Open, *until);
                 if is_open && until <= now {
                     self.places.dismiss(index, Ending::Replaced);
                     self.close_if_idle(index, sink);
@@ -358,7 +359,7 @@ impl<C: Connection> Pool<C> {
             }
         }
         for place in std::mem::take(&mut self.places).into_all() {
-            if place.stage == Stage::Opening {
+            if place.stage == PlaceStage::Opening {
                 sink.not_opened(None);
             }
             if let Occupant::Connection(connection) = place.occupant {
@@ -382,7 +383,7 @@ impl<C: Connection> Pool<C> {
     pub(super) fn slots(&self) -> usize {
         let limits = &self.shared.limits;
         let unopened = limits.connections.saturating_sub(self.places.open);
-        // Those that may not be opened yet are no room.
+        // Those that may not be opened yet don't count as room.
         let unknown = if self.connector.is_paced() { unopened.min(self.places.opening) } else { unopened };
         let each = limits.streams.saturating_mul(limits.messages);
         self.places.allowed.saturating_add(unknown.saturating_mul(each))
@@ -396,7 +397,7 @@ impl<C: Connection> Pool<C> {
     /// When it has to be looked at again at the latest; `waiting`: there is a backlog.
     pub(super) fn next_wake(&self, now: Nanos, waiting: bool) -> Nanos {
         let expiry = self.next_wake.max(self.next_expiry).min(self.next_due.max(self.next_look));
-        let is_awaited = waiting || self.bound.as_ref().is_some_and(Bound::is_awaited);
+        let is_awaited = waiting || self.bound.as_ref().is_some_and(ConnectionTurns::is_awaited);
         match self.connector.next_attempt(is_awaited) {
             // What lies behind was made use of, or there was no need.
             Some(at) if at > now && (waiting || self.misses_some()) => at.min(expiry),
@@ -404,7 +405,7 @@ impl<C: Connection> Pool<C> {
         }
     }
 
-    /// From now on nobody is woken, until the pass has ended.
+    /// From now on nothing is woken, until the pass has ended.
     fn begin_pass(&mut self) {
         if !std::mem::replace(&mut self.passing, true) {
             self.ready.begin();
@@ -431,17 +432,17 @@ impl<C: Connection> Pool<C> {
         let progress = connection.drive(&mut cx, &mut self.shared, sink);
         self.next_due = earlier(self.next_due, connection.next_due());
         match progress {
-            Progress::Opening => {}
-            Progress::Going if is_dismissed => self.close_if_idle(index, sink),
-            Progress::Going => self.going(index, sink),
-            Progress::Retiring => {
+            ConnectionState::Opening => {}
+            ConnectionState::Going if is_dismissed => self.close_if_idle(index, sink),
+            ConnectionState::Going => self.going(index, sink),
+            ConnectionState::Retiring => {
                 self.unbind(index);
                 if self.places.retire(index) {
                     // Those that wait need another connection.
                     sink.roomier();
                 }
             }
-            Progress::Gone(closed) => self.gone(index, closed, sink),
+            ConnectionState::Gone(closed) => self.gone(index, closed, sink),
         }
     }
 
@@ -457,11 +458,11 @@ impl<C: Connection> Pool<C> {
         let (allowed, room) = (connection.allowed(limits), connection.room(limits));
         self.next_wake = earlier(self.next_wake, connection.next_wake(limits));
         if room > 0 && !std::mem::replace(queued, true) {
-            *refill = if *stage == Stage::Open { room } else { 0 };
+            *refill = if *stage == PlaceStage::Open { room } else { 0 };
             self.roomy.push_back(index);
             sink.roomier();
         }
-        if *stage == Stage::Opening {
+        if *stage == PlaceStage::Opening {
             self.connector.succeeded(*since);
             let now = self.shared.clock.now();
             let until = now.saturating_add(limits.age);
@@ -474,7 +475,7 @@ impl<C: Connection> Pool<C> {
         if self.bound.is_some() {
             self.catch_up(index, sink);
             // It may have had its last one.
-            if self.places.get(index).is_none_or(|place| place.stage != Stage::Open) {
+            if self.places.get(index).is_none_or(|place| place.stage != PlaceStage::Open) {
                 return;
             }
         }
@@ -506,7 +507,7 @@ impl<C: Connection> Pool<C> {
             None => sink.not_opened(Some(&why)),
         }
         sink.roomier();
-        // One that was of no use is no better than one that could not be made: without the pause, a server that
+        // One that was of no use counts like one that could not be made: without the pause, a server that
         // turns everybody away would be met again without end.
         if is_used {
             self.connector.was_of_use();

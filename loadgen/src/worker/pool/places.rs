@@ -27,7 +27,7 @@ pub(super) struct Places<C> {
 pub(super) struct Place<C> {
     pub(super) key: Key,
     pub(super) occupant: Occupant<C>,
-    pub(super) stage: Stage,
+    pub(super) stage: PlaceStage,
     /// When its connection began to open.
     pub(super) since: Nanos,
     /// When that was connected.
@@ -76,7 +76,7 @@ impl<C: super::Connection> Occupant<C> {
         }
     }
 
-    /// What there is not yet.
+    /// What is not there yet.
     pub(super) fn awaited(&self) -> &'static str {
         match self {
             Self::Opening(opening) => opening.awaited().unwrap_or(C::AWAITED),
@@ -95,7 +95,7 @@ pub(super) enum Ending {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum PlaceStage {
     Vacant,
     Opening,
     Open,
@@ -138,7 +138,7 @@ impl<C> Places<C> {
             self.all.push(Place {
                 key: ready.waker(index),
                 occupant: Occupant::Nobody,
-                stage: Stage::Vacant,
+                stage: PlaceStage::Vacant,
                 since: 0,
                 connected: 0,
                 secured: None,
@@ -156,14 +156,14 @@ impl<C> Places<C> {
             place.occupant = Occupant::Opening(opening);
             (place.since, place.opened, place.ending) = (now, false, None);
             place.key.wake();
-            self.enter(index, Stage::Opening);
+            self.enter(index, PlaceStage::Opening);
         }
         index
     }
 
     /// A connection takes requests from now on.
     pub(super) fn open(&mut self, index: u32, now: Nanos) -> Opened {
-        self.enter(index, Stage::Open);
+        self.enter(index, PlaceStage::Open);
         let again = self.lost > 0;
         self.lost -= usize::from(again);
         let Some(place) = self.get(index) else { return Opened { again, tcp: 0, secured: None, setup: 0 } };
@@ -187,7 +187,7 @@ impl<C> Places<C> {
     pub(super) fn dismiss(&mut self, index: u32, ending: Ending) {
         match ending {
             Ending::Replaced => drop(self.retire(index)),
-            Ending::Surplus => drop(self.enter(index, Stage::Retiring)),
+            Ending::Surplus => drop(self.enter(index, PlaceStage::Retiring)),
         }
         if let Some(place) = self.get(index) {
             place.ending = Some(ending);
@@ -198,14 +198,14 @@ impl<C> Places<C> {
     pub(super) fn retire(&mut self, index: u32) -> bool {
         self.lose(index);
         self.allow(index, 0);
-        self.enter(index, Stage::Retiring) != Stage::Retiring
+        self.enter(index, PlaceStage::Retiring) != PlaceStage::Retiring
     }
 
     /// A connection is gone; it, and when it was connected if it has ever taken requests.
     pub(super) fn vacate(&mut self, index: u32) -> Option<(Occupant<C>, Option<Nanos>)> {
         self.lose(index);
         self.allow(index, 0);
-        self.enter(index, Stage::Vacant);
+        self.enter(index, PlaceStage::Vacant);
         let place = self.all.get_mut(index as usize)?;
         self.vacant.push(index);
         let connected = place.opened.then_some(place.connected);
@@ -215,19 +215,19 @@ impl<C> Places<C> {
     /// A connection that was open has to be replaced from now on, if that was not so before.
     fn lose(&mut self, index: u32) {
         let Some(place) = self.all.get(index as usize) else { return };
-        self.lost += usize::from(place.opened && place.stage != Stage::Retiring);
+        self.lost += usize::from(place.opened && place.stage != PlaceStage::Retiring);
     }
 
     /// The stage before.
-    fn enter(&mut self, index: u32, next: Stage) -> Stage {
-        let Some(place) = self.all.get_mut(index as usize) else { return Stage::Vacant };
+    fn enter(&mut self, index: u32, next: PlaceStage) -> PlaceStage {
+        let Some(place) = self.all.get_mut(index as usize) else { return PlaceStage::Vacant };
         let before = std::mem::replace(&mut place.stage, next);
         for (stage, change) in [(before, -1), (next, 1)] {
             let count = match stage {
-                Stage::Vacant => continue,
-                Stage::Opening => &mut self.opening,
-                Stage::Open => &mut self.open,
-                Stage::Retiring => &mut self.retiring,
+                PlaceStage::Vacant => continue,
+                PlaceStage::Opening => &mut self.opening,
+                PlaceStage::Open => &mut self.open,
+                PlaceStage::Retiring => &mut self.retiring,
             };
             *count = count.saturating_add_signed(change);
         }

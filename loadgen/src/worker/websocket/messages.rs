@@ -33,7 +33,7 @@ const SLACK: usize = 64 << 10;
 
 /// What is the same for all WebSockets of a pool.
 #[derive(Debug)]
-pub(crate) struct Messages {
+pub(crate) struct SocketMessages {
     pub(super) message: Message,
     /// The handshake.
     pub(super) request: Request,
@@ -55,7 +55,7 @@ pub(crate) struct Messages {
     pub(super) scratch: Vec<u8>,
 }
 
-impl Messages {
+impl SocketMessages {
     /// Those of a plan, in one part of it.
     pub(crate) fn new(plan: &Plan, message: &Message, texts: Texts, part: Part) -> Self {
         Self {

@@ -15,7 +15,7 @@ use transport::{Stream, segments};
 use websocket::{code, handshake};
 
 use super::{
-    messages::{Handshaken, MAX_READ, Messages, check_answer, invalid, refused},
+    messages::{Handshaken, MAX_READ, SocketMessages, check_answer, invalid, refused},
     socket::Socket,
 };
 use crate::{
@@ -23,7 +23,9 @@ use crate::{
     outcome::{Arrival, Cause, Failure, Head, InFlight},
     plan::Request,
     worker::{
-        connection::{Closed, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
+        connection::{
+            Closed, Connection, ConnectionState, LONGEST_TURN, Limits, READS_IN_A_ROW, Shared, Sink,
+        },
         other_protocol::instead_of_http1,
     },
 };
@@ -31,10 +33,10 @@ use crate::{
 /// A connection.
 pub(crate) struct OverHttp1 {
     stream: Stream,
-    phase: Phase,
+    phase: SocketPhase,
 }
 
-enum Phase {
+enum SocketPhase {
     /// Nothing has been sent.
     New,
     /// The request is on its way, or the answer to it.
@@ -61,12 +63,12 @@ impl fmt::Debug for OverHttp1 {
 }
 
 impl Connection for OverHttp1 {
-    type Requests = Messages;
+    type Requests = SocketMessages;
 
     const AWAITED: &'static str = "no answer to the handshake of a WebSocket";
 
-    fn new(stream: Stream, _now: Nanos, _messages: &Messages) -> Self {
-        Self { stream, phase: Phase::New }
+    fn new(stream: Stream, _now: Nanos, _messages: &SocketMessages) -> Self {
+        Self { stream, phase: SocketPhase::New }
     }
 
     fn room(&self, limits: &Limits) -> usize {
@@ -85,11 +87,16 @@ impl Connection for OverHttp1 {
         self.socket().is_some_and(Socket::is_used)
     }
 
-    fn submit(&mut self, arrival: Arrival, now: Nanos, shared: &mut Shared<Messages>) -> Result<(), Arrival> {
+    fn submit(
+        &mut self,
+        arrival: Arrival,
+        now: Nanos,
+        shared: &mut Shared<SocketMessages>,
+    ) -> Result<(), Arrival> {
         if self.room(&shared.limits) == 0 {
             return Err(arrival);
         }
-        let Phase::Open(socket) = &mut self.phase else { return Err(arrival) };
+        let SocketPhase::Open(socket) = &mut self.phase else { return Err(arrival) };
         socket.send(arrival, now, &mut shared.requests, shared.ids);
         Ok(())
     }
@@ -97,16 +104,16 @@ impl Connection for OverHttp1 {
     fn drive(
         &mut self,
         cx: &mut Context<'_>,
-        shared: &mut Shared<Messages>,
+        shared: &mut Shared<SocketMessages>,
         sink: &mut impl Sink,
-    ) -> Progress {
-        if let Phase::New = self.phase {
-            self.phase = Phase::Handshake(Box::new(Handshake::new(shared)));
+    ) -> ConnectionState {
+        if let SocketPhase::New = self.phase {
+            self.phase = SocketPhase::Handshake(Box::new(Handshake::new(shared)));
             sink.handshaking();
         }
-        if let Phase::Open(socket) = &mut self.phase {
+        if let SocketPhase::Open(socket) = &mut self.phase {
             if let Some(why) = socket.out_of_step() {
-                return Progress::Gone(Closed::by_loadgen(why));
+                return ConnectionState::Gone(Closed::by_loadgen(why));
             }
             socket.ping_if_due(shared.now, shared.requests.ping_interval, sink);
         }
@@ -114,9 +121,9 @@ impl Connection for OverHttp1 {
         // What it closes with is written as well.
         let written = self.write(cx, shared);
         match closed.or_else(|| written.err().map(|error| Closed::by_server(Failure::from_io(&error)))) {
-            Some(closed) => Progress::Gone(closed),
-            None if self.socket().is_some() => Progress::Going,
-            None => Progress::Opening,
+            Some(closed) => ConnectionState::Gone(closed),
+            None if self.socket().is_some() => ConnectionState::Going,
+            None => ConnectionState::Opening,
         }
     }
 
@@ -130,27 +137,27 @@ impl Connection for OverHttp1 {
 
     fn expire(&mut self, now: Nanos, limits: &Limits, sink: &mut impl Sink) -> bool {
         match &mut self.phase {
-            Phase::Open(socket) => socket.expire(now, limits.timeout, sink),
-            Phase::New | Phase::Handshake(_) => false,
+            SocketPhase::Open(socket) => socket.expire(now, limits.timeout, sink),
+            SocketPhase::New | SocketPhase::Handshake(_) => false,
         }
     }
 
     fn into_in_flight(mut self) -> impl Iterator<Item = InFlight> {
         let all = match &mut self.phase {
-            Phase::Open(socket) => Some(socket.take_in_flight()),
-            Phase::New | Phase::Handshake(_) => None,
+            SocketPhase::Open(socket) => Some(socket.take_in_flight()),
+            SocketPhase::New | SocketPhase::Handshake(_) => None,
         };
         all.into_iter().flatten()
     }
 }
 
-/// The server is told that the WebSocket ends, as far as that can be written immediately.
+/// Informs the server that the WebSocket ends, as far as that can be written immediately.
 impl Drop for OverHttp1 {
     fn drop(&mut self) {
-        if let Phase::Open(socket) = &mut self.phase {
+        if let SocketPhase::Open(socket) = &mut self.phase {
             socket.close(code::NORMAL);
             let mut cx = Context::from_waker(Waker::noop());
-            // Nobody is left to be told of an error.
+            // Nothing is left that an error could be reported to.
             let _ = Pin::new(&mut self.stream).poll_write(&mut cx, socket.output());
         }
     }
@@ -159,8 +166,8 @@ impl Drop for OverHttp1 {
 impl OverHttp1 {
     fn socket(&self) -> Option<&Socket> {
         match &self.phase {
-            Phase::Open(socket) => Some(socket),
-            Phase::New | Phase::Handshake(_) => None,
+            SocketPhase::Open(socket) => Some(socket),
+            SocketPhase::New | SocketPhase::Handshake(_) => None,
         }
     }
 
@@ -168,14 +175,14 @@ impl OverHttp1 {
     fn read(
         &mut self,
         cx: &mut Context<'_>,
-        shared: &mut Shared<Messages>,
+        shared: &mut Shared<SocketMessages>,
         sink: &mut impl Sink,
     ) -> Option<Closed> {
         let began = shared.now;
         for _ in 0..READS_IN_A_ROW {
             let rest = match &self.phase {
-                Phase::Handshake(handshake) => &handshake.rest[..],
-                Phase::New | Phase::Open(_) => &[],
+                SocketPhase::Handshake(handshake) => &handshake.rest[..],
+                SocketPhase::New | SocketPhase::Open(_) => &[],
             };
             let room = shared.buffer.len().min(rest.len() + MAX_READ);
             let count = match segments::poll_read(&mut self.stream, rest, &mut shared.buffer[..room], cx) {
@@ -203,36 +210,36 @@ impl OverHttp1 {
     fn take_in(
         &mut self,
         count: usize,
-        shared: &mut Shared<Messages>,
+        shared: &mut Shared<SocketMessages>,
         sink: &mut impl Sink,
     ) -> Result<(), Closed> {
         let Shared { buffer, requests, ids, now, carried, limits, .. } = shared;
         let mut input = &buffer[..count];
-        if let Phase::Handshake(handshake) = &mut self.phase {
+        if let SocketPhase::Handshake(handshake) = &mut self.phase {
             let Some(handshaken) = handshake.read(&mut input, requests, sink)? else { return Ok(()) };
             sink.handshaken(handshake.since, *now, requests.opened_first(limits));
-            self.phase = Phase::Open(Box::new(Socket::new(requests, handshaken, *now)));
+            self.phase = SocketPhase::Open(Box::new(Socket::new(requests, handshaken, *now)));
         }
-        let Phase::Open(socket) = &mut self.phase else { return Ok(()) };
+        let SocketPhase::Open(socket) = &mut self.phase else { return Ok(()) };
         socket.receive(input, requests, *ids, *now, carried, sink)
     }
 
     fn closed(&self) -> Closed {
         let message = match &self.phase {
-            Phase::Open(_) => "the server closed the connection without a close frame",
-            Phase::New | Phase::Handshake(_) => {
+            SocketPhase::Open(_) => "the server closed the connection without a close frame",
+            SocketPhase::New | SocketPhase::Handshake(_) => {
                 "the server closed the connection before it answered the handshake of a WebSocket"
             }
         };
         Closed::by_server(Failure::new(Cause::ClosedEarly, message))
     }
 
-    fn write(&mut self, cx: &mut Context<'_>, shared: &mut Shared<Messages>) -> io::Result<()> {
+    fn write(&mut self, cx: &mut Context<'_>, shared: &mut Shared<SocketMessages>) -> io::Result<()> {
         loop {
             let out = match &self.phase {
-                Phase::New => return Ok(()),
-                Phase::Handshake(handshake) => &handshake.out[handshake.written..],
-                Phase::Open(socket) => socket.output(),
+                SocketPhase::New => return Ok(()),
+                SocketPhase::Handshake(handshake) => &handshake.out[handshake.written..],
+                SocketPhase::Open(socket) => socket.output(),
             };
             if out.is_empty() {
                 return Ok(());
@@ -246,16 +253,16 @@ impl OverHttp1 {
             };
             shared.carried.sent += count as u64;
             match &mut self.phase {
-                Phase::New => {}
-                Phase::Handshake(handshake) => handshake.written += count,
-                Phase::Open(socket) => socket.took(count, now),
+                SocketPhase::New => {}
+                SocketPhase::Handshake(handshake) => handshake.written += count,
+                SocketPhase::Open(socket) => socket.took(count, now),
             }
         }
     }
 }
 
 impl Handshake {
-    fn new(shared: &mut Shared<Messages>) -> Self {
+    fn new(shared: &mut Shared<SocketMessages>) -> Self {
         let Shared { requests, ids, .. } = shared;
         let (arrival, id) = requests.next_handshake(*ids);
         let mut out = Vec::new();
@@ -288,7 +295,7 @@ impl Handshake {
     fn read(
         &mut self,
         input: &mut &[u8],
-        messages: &Messages,
+        messages: &SocketMessages,
         sink: &mut impl Sink,
     ) -> Result<Option<Handshaken>, Closed> {
         let broken = |message: String| Closed::by_loadgen(Failure::new(Cause::Protocol, message));

@@ -9,10 +9,10 @@ use std::{
 
 use contract::id::Ids;
 
-use super::messages::{MOST_RENDERED, Messages};
+use super::messages::{MOST_RENDERED, SocketMessages};
 use crate::{clock::Nanos, outcome::InFlight, plan::message::Sameness};
 
-/// Messages whose echoes nobody waits for any longer: this number of them are remembered each by itself, so that its late echo is told from
+/// Messages whose echoes nothing waits for any longer: this number of them are remembered each by itself, so that its late echo is distinguished from
 /// a second one.
 const MAX_GIVEN_UP: usize = 10_000;
 
@@ -27,7 +27,7 @@ pub(super) enum Echo {
     Of(u64),
     /// The message of this number, and it is not the same.
     WrongOf(u64),
-    /// The message of this number, for which nobody waits any longer.
+    /// The message of this number, which is not waited for any longer.
     Late(u64),
     /// The message of this number, which does not wait here: it has been echoed already, or was sent on another connection.
     Stray(u64),
@@ -35,7 +35,7 @@ pub(super) enum Echo {
     OfNothing,
 }
 
-/// Numbers are loadgen's own, one after the other: nobody chooses them so that they collide.
+/// Numbers are loadgen's own, one after the other: they are not chosen to collide.
 type ByNumber = BuildHasherDefault<NumberHasher>;
 
 /// Spreads a number over all bits.
@@ -59,7 +59,7 @@ impl Hasher for NumberHasher {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub(super) struct SentMessages {
     /// By their numbers.
     in_flight: HashMap<u64, InFlight, ByNumber>,
     /// The numbers in the order in which they were sent, and when that was; the first one is in flight, others may have ended.
@@ -71,7 +71,7 @@ pub(super) struct Sent {
     forgotten: Option<u64>,
 }
 
-impl Sent {
+impl SentMessages {
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.in_flight.len()
@@ -93,7 +93,7 @@ impl Sent {
     }
 
     /// Which message this is the echo of: of those that are the same, the one that was sent first.
-    pub(super) fn find(&self, text: bool, content: &[u8], messages: &mut Messages, ids: Ids) -> Echo {
+    pub(super) fn find(&self, text: bool, content: &[u8], messages: &mut SocketMessages, ids: Ids) -> Echo {
         if messages.message.is_numbered() {
             return self.find_numbered(text, content, messages, ids);
         }
@@ -110,7 +110,7 @@ impl Sent {
         first.map_or(Echo::OfNothing, Echo::WrongOf)
     }
 
-    fn find_numbered(&self, text: bool, content: &[u8], messages: &mut Messages, ids: Ids) -> Echo {
+    fn find_numbered(&self, text: bool, content: &[u8], messages: &mut SocketMessages, ids: Ids) -> Echo {
         // Echoes mostly come in order: then there is no need to read the number.
         if let Some((number, _)) = self.order.front()
             && let Some(InFlight { arrival, .. }) = self.in_flight.get(number)
@@ -191,10 +191,10 @@ mod tests {
 
     const IDS: Ids = Ids { run: 1, load: 0 };
 
-    fn messages(line: &str) -> Messages {
+    fn messages(line: &str) -> SocketMessages {
         let words = format!("loadgen {line} ws://a");
         let plan = Plan::try_from(&Args::try_parse_from(words.split(' ')).unwrap()).unwrap();
-        Messages::new(&plan, plan.message().unwrap(), plan.texts(IDS, 0, 1), Part::WHOLE)
+        SocketMessages::new(&plan, plan.message().unwrap(), plan.texts(IDS, 0, 1), Part::WHOLE)
     }
 
     fn sent_at(number: u64) -> InFlight {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     /// What comes back if the message of this number is echoed.
-    fn echo(number: u64, messages: &Messages) -> Vec<u8> {
+    fn echo(number: u64, messages: &SocketMessages) -> Vec<u8> {
         let mut out = Vec::new();
         messages.write(&Arrival::new(number, 0, 0), IDS, &mut out);
         out
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn a_lost_message_costs_those_behind_it_nothing() {
         for line in ["-n 1", "-n 1 -b {{seq}}"] {
-            let (mut messages, mut sent) = (messages(line), Sent::default());
+            let (mut messages, mut sent) = (messages(line), SentMessages::default());
             sent.push(sent_at(0));
             for number in 1..5000 {
                 sent.push(sent_at(number));
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn those_that_end_in_another_order_are_not_looked_through() {
-        let (mut messages, mut sent) = (messages("-n 1"), Sent::default());
+        let (mut messages, mut sent) = (messages("-n 1"), SentMessages::default());
         (0..3000).for_each(|number| sent.push(sent_at(number)));
         for number in (1000..3000).rev() {
             let content = echo(number, &messages);
@@ -240,12 +240,12 @@ mod tests {
 
     #[test]
     fn the_echo_of_one_that_was_given_up_is_known_as_late_however_many_there_were() {
-        let (mut messages, mut sent) = (messages("-n 1"), Sent::default());
+        let (mut messages, mut sent) = (messages("-n 1"), SentMessages::default());
         let most = MAX_GIVEN_UP as u64;
         (0..=most).for_each(|number| sent.push(sent_at(number)));
         assert!(sent.give_up(most, true).is_some());
         while sent.give_up(most, true).is_some() {}
-        let mut find = |sent: &Sent, number| {
+        let mut find = |sent: &SentMessages, number| {
             let content = echo(number, &messages);
             sent.find(true, &content, &mut messages, IDS)
         };

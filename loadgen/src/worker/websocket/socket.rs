@@ -8,8 +8,8 @@ use contract::id::Ids;
 use websocket::{Event, Reader, Role, code, opcode, write};
 
 use super::{
-    messages::{Handshaken, Messages},
-    sent::{Echo, Sent},
+    messages::{Handshaken, SocketMessages},
+    sent::{Echo, SentMessages},
 };
 use crate::{
     clock::Nanos,
@@ -39,7 +39,7 @@ const SHOWN: usize = 60;
 #[derive(Debug)]
 pub(super) struct Socket {
     reader: Reader,
-    sent: Sent,
+    sent: SentMessages,
     out: Vec<u8>,
     /// How much of `out` was taken.
     taken: usize,
@@ -53,7 +53,7 @@ pub(super) struct Socket {
     pinged: VecDeque<Nanos>,
     /// Whether a message was ever echoed, or waited for until its timeout.
     is_used: bool,
-    /// Whether echoes can't be told apart any more: one of messages without numbers is missing.
+    /// Whether echoes can't be distinguished any more: one of messages without numbers is missing.
     is_out_of_step: bool,
     /// Whether messages say which they are.
     is_numbered: bool,
@@ -64,7 +64,7 @@ pub(super) struct Socket {
 
 impl Socket {
     /// One whose handshake is done.
-    pub(super) fn new(messages: &Messages, handshake: Handshaken, now: Nanos) -> Self {
+    pub(super) fn new(messages: &SocketMessages, handshake: Handshaken, now: Nanos) -> Self {
         Self {
             reader: Reader::new(
                 Role::Client,
@@ -74,7 +74,7 @@ impl Socket {
                     fragments: 1 << 20,
                 },
             ),
-            sent: Sent::default(),
+            sent: SentMessages::default(),
             out: Vec::new(),
             taken: 0,
             produced: 0,
@@ -113,7 +113,7 @@ impl Socket {
 
     /// Why it has to be closed by this end, if it has.
     pub(super) fn out_of_step(&self) -> Option<Failure> {
-        let message = "loadgen closed the WebSocket: an echo is missing, and those of messages without numbers can't be told apart";
+        let message = "loadgen closed the WebSocket: an echo is missing, and those of messages without numbers can't be distinguished";
         self.is_out_of_step.then(|| Failure::new(Cause::ClosedEarly, message))
     }
 
@@ -171,7 +171,7 @@ impl Socket {
     }
 
     /// Sends a message.
-    pub(super) fn send(&mut self, arrival: Arrival, now: Nanos, messages: &mut Messages, ids: Ids) {
+    pub(super) fn send(&mut self, arrival: Arrival, now: Nanos, messages: &mut SocketMessages, ids: Ids) {
         let mut content = std::mem::take(&mut messages.scratch);
         content.clear();
         messages.write(&arrival, ids, &mut content);
@@ -207,7 +207,7 @@ impl Socket {
     pub(super) fn receive(
         &mut self,
         mut input: &[u8],
-        messages: &mut Messages,
+        messages: &mut SocketMessages,
         ids: Ids,
         at: Nanos,
         carried: &mut Carried,
@@ -229,7 +229,7 @@ impl Socket {
                 Ok(Some(Event::Pong(content))) => {
                     let is_of = |sent: &Nanos| content == sent.to_be_bytes();
                     if let Some(place) = self.pinged.iter().position(is_of) {
-                        // A pong may stand for pings before it as well (RFC 6455 section 5.5.3): those are not answered.
+                        // A pong may also stand for pings before it (RFC 6455 section 5.5.3): those are not answered.
                         if let Some(sent) = self.pinged.drain(..=place).next_back() {
                             sink.pong(sent, at.saturating_sub(sent));
                         }
@@ -265,7 +265,7 @@ impl Socket {
         &mut self,
         text: bool,
         content: &[u8],
-        messages: &mut Messages,
+        messages: &mut SocketMessages,
         ids: Ids,
         at: Nanos,
         sink: &mut impl Sink,

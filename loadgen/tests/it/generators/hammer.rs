@@ -90,7 +90,7 @@ fn the_report_that_is_kept_has_neither_payload_nor_headers() {
 }
 
 #[test]
-fn mistakes_are_told_in_its_words() {
+fn mistakes_are_reported_in_its_words() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("s.json");
     let shown = file.to_str().unwrap();

@@ -180,7 +180,7 @@ fn no_more_requests_are_in_flight_than_is_said_and_percentages_of_zero_are_none(
 }
 
 #[test]
-fn a_run_lasts_as_long_as_it_is_told() {
+fn a_run_lasts_as_long_as_configured() {
     let (peer, seen) = server();
     let endpoints = json!([endpoint(&format!("http://{}/", peer.address), "GET", 100)]);
     let config =
@@ -292,7 +292,7 @@ fn the_text_has_percentiles_of_each_endpoint_and_of_the_network() {
     assert!(config.run("-out json").json()["RunSummary"]["DNSLookupNanos"]["P50"].is_number());
 }
 
-/// The variable of the system's authorities is how heyyall is told to trust another one, too.
+/// The variable of the system's authorities is how heyyall is made to trust another one, too.
 #[cfg(feature = "embedded")]
 #[test]
 fn endpoints_over_tls_are_shown_the_client_s_certificate() {
@@ -362,7 +362,7 @@ fn endpoints_over_tls_are_shown_the_client_s_certificate() {
 }
 
 #[test]
-fn long_urls_are_told_apart() {
+fn long_urls_are_distinguished() {
     let (peer, seen) = server();
     let path = "x".repeat(200);
     let url = |end: &str| format!("http://{}/{path}{end}", peer.address);

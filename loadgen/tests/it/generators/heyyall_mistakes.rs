@@ -9,7 +9,7 @@ use super::{
 };
 
 #[test]
-fn mistakes_in_words_are_told() {
+fn mistakes_in_words_are_reported() {
     let config = Config::of(4, &json!([endpoint("http://127.0.0.1:1/", "GET", 100)]));
     for (words, said) in [
         ("-nf 1", "invalid value '1' for --nf; accepted: a whole number, 0 or from 2 to 1000000"),
@@ -33,7 +33,7 @@ fn mistakes_in_words_are_told() {
 }
 
 #[test]
-fn mistakes_in_a_configuration_are_told_with_their_place() {
+fn mistakes_in_a_configuration_are_reported_with_their_place() {
     let good = endpoint("http://127.0.0.1:1/", "GET", 100);
     let with = |other: Value| Config::with(&other, &json!([good]));
     let two = |second: Value| Config::of(4, &json!([endpoint("http://127.0.0.1:1/a", "GET", 50), second]));

@@ -52,7 +52,7 @@ fn requests_and_concurrency_are_limits_in_either_spelling() {
 }
 
 #[test]
-fn each_request_has_an_id_of_its_own() {
+fn each_request_has_its_own_id() {
     let (peer, seen) = server();
     typed(&format!("load-tester -u http://{} -n 60", peer.address));
     let requests = seen.requests();
@@ -118,7 +118,7 @@ fn ctrl_c_lets_requests_in_flight_finish_and_the_rest_unsent() {
 }
 
 #[test]
-fn mistakes_are_told_in_its_words() {
+fn mistakes_are_reported_in_its_words() {
     for (line, said) in [
         ("", "no --url"),
         ("-u", "--url needs a value"),

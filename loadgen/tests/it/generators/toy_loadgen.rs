@@ -89,7 +89,7 @@ fn requests_are_spread_over_the_second() {
 }
 
 #[test]
-fn queue_time_service_time_and_requests_in_flight_are_told_apart() {
+fn queue_time_service_time_and_requests_in_flight_are_distinguished() {
     let (peer, _) = server();
     let ran = typed(&format!("-r 500 -t 50 -o json http://{}", peer.address));
     let report = ran.json();
@@ -103,7 +103,7 @@ fn queue_time_service_time_and_requests_in_flight_are_told_apart() {
 }
 
 #[test]
-fn help_and_mistakes_are_told() {
+fn help_and_mistakes_are_printed() {
     assert!(typed("-h").out.contains("--rate"));
     assert_refused(&typed("--rate -5 --total 10 localhost:1"), "invalid value '-5' for --rate");
     assert_refused(&typed("--rate 5 --total 1.5 localhost:1"), "invalid value '1.5' for --total");

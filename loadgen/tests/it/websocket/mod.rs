@@ -137,7 +137,7 @@ fn messages_of_every_size_and_kind_come_back() {
 }
 
 #[test]
-fn the_server_is_told_of_the_end() {
+fn the_server_is_informed_of_the_end() {
     let ends = Arc::new(Mutex::new(Vec::new()));
     let saw = Arc::clone(&ends);
     let left = Arc::new(std::sync::Barrier::new(3));

@@ -119,7 +119,7 @@ pub(super) fn swallow_first(saw: impl Fn(&Event) + Send + Sync + 'static) -> Pee
 }
 
 #[test]
-fn the_server_is_told_of_the_end_on_each_stream() {
+fn the_server_is_informed_of_the_end_on_each_stream() {
     let ends = Arc::new(Mutex::new(Vec::new()));
     let saw = Arc::clone(&ends);
     let left = Arc::new(Barrier::new(2));

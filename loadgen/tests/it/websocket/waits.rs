@@ -65,7 +65,7 @@ fn a_connection_that_comes_back_gets_what_waited_for_it() {
 }
 
 #[test]
-fn an_echo_behind_its_timeout_is_no_echo_of_another() {
+fn an_echo_behind_its_timeout_is_not_taken_for_that_of_another() {
     // The first echo comes with the second message.
     let peer = serve_sockets(|_, mut ws| {
         let (text, first) = ws.message()?;

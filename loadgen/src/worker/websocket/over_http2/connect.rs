@@ -3,13 +3,13 @@
 use contract::id::Ids;
 use http2::Key;
 
-use super::super::messages::Messages;
-use crate::{clock::Nanos, plan::template::Values, worker::opening::Row};
+use super::super::messages::SocketMessages;
+use crate::{clock::Nanos, plan::template::Values, worker::opening::Backoff};
 
 /// No WebSocket is opened again after some that were of no use, for a while.
 #[derive(Debug, Default)]
 pub(super) struct Pause {
-    row: Row,
+    row: Backoff,
     until: Option<Nanos>,
 }
 
@@ -34,14 +34,14 @@ impl Pause {
 
     /// One was of use.
     pub(super) fn succeeded(&mut self) {
-        self.row = Row::default();
+        self.row = Backoff::default();
     }
 }
 
 /// Asks for a WebSocket; where.
-pub(super) fn connect(http2: &mut http2::Connection, messages: &mut Messages, ids: Ids) -> Option<Key> {
+pub(super) fn connect(http2: &mut http2::Connection, messages: &mut SocketMessages, ids: Ids) -> Option<Key> {
     let (arrival, id) = messages.next_handshake(ids);
-    let Messages { request, texts, .. } = messages;
+    let SocketMessages { request, texts, .. } = messages;
     let values = texts.values(&arrival, request.rows(), Some(&id));
     let fields = match request.http2_rendering() {
         None => request.http2(),

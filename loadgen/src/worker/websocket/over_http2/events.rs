@@ -4,7 +4,7 @@ use http2::Event;
 
 use super::{
     super::{
-        messages::{Handshaken, Messages, check_answer, invalid, refused},
+        messages::{Handshaken, SocketMessages, check_answer, invalid, refused},
         socket::Socket,
     },
     OverHttp2,
@@ -23,7 +23,7 @@ impl OverHttp2 {
         &mut self,
         event: Event<'_>,
         head: &http2::Head,
-        shared: &mut Shared<Messages>,
+        shared: &mut Shared<SocketMessages>,
         sink: &mut impl Sink,
     ) -> Result<(), Closed> {
         let Shared { requests, ids, now, carried, limits, .. } = shared;

@@ -15,16 +15,18 @@ use http2::{Code, Key};
 use transport::{Stream, segments};
 use websocket::code;
 
-use self::{connect::Pause, streams::Streams};
+use self::{connect::Pause, streams::SocketStreams};
 use super::{
-    messages::{MAX_READ, Messages},
+    messages::{MAX_READ, SocketMessages},
     socket::Socket,
 };
 use crate::{
     clock::Nanos,
     outcome::{Arrival, Cause, Failure, InFlight, Outcome},
     worker::{
-        connection::{Closed, Connection, LONGEST_TURN, Limits, Progress, READS_IN_A_ROW, Shared, Sink},
+        connection::{
+            Closed, Connection, ConnectionState, LONGEST_TURN, Limits, READS_IN_A_ROW, Shared, Sink,
+        },
         http2::GoneAway,
         other_protocol::instead_of_http2,
     },
@@ -40,7 +42,7 @@ const NO_CONNECT: &str = "the server does not take WebSockets over HTTP/2 (no SE
 pub(crate) struct OverHttp2 {
     stream: Stream,
     http2: http2::Connection,
-    streams: Streams,
+    streams: SocketStreams,
     /// Streams that this end has ended and the server has not, since when.
     half_closed: VecDeque<(Nanos, Key)>,
     pause: Pause,
@@ -65,15 +67,15 @@ impl fmt::Debug for OverHttp2 {
 }
 
 impl Connection for OverHttp2 {
-    type Requests = Messages;
+    type Requests = SocketMessages;
 
     const AWAITED: &'static str = "no answer to the handshake of a WebSocket";
 
-    fn new(stream: Stream, _now: Nanos, messages: &Messages) -> Self {
+    fn new(stream: Stream, _now: Nanos, messages: &SocketMessages) -> Self {
         Self {
             stream,
             http2: http2::Connection::new(&messages.http2),
-            streams: Streams::default(),
+            streams: SocketStreams::default(),
             half_closed: VecDeque::new(),
             pause: Pause::default(),
             has_expired: false,
@@ -104,7 +106,12 @@ impl Connection for OverHttp2 {
     }
 
     /// They take turns.
-    fn submit(&mut self, arrival: Arrival, now: Nanos, shared: &mut Shared<Messages>) -> Result<(), Arrival> {
+    fn submit(
+        &mut self,
+        arrival: Arrival,
+        now: Nanos,
+        shared: &mut Shared<SocketMessages>,
+    ) -> Result<(), Arrival> {
         let Some(key) = self.streams.take_roomy() else { return Err(arrival) };
         let Shared { limits, requests, ids, .. } = shared;
         let sends = |socket: &mut Socket| socket.send(arrival, now, requests, *ids);
@@ -118,26 +125,26 @@ impl Connection for OverHttp2 {
     fn drive(
         &mut self,
         cx: &mut Context<'_>,
-        shared: &mut Shared<Messages>,
+        shared: &mut Shared<SocketMessages>,
         sink: &mut impl Sink,
-    ) -> Progress {
+    ) -> ConnectionState {
         let Shared { now, requests, limits, .. } = shared;
         self.streams.ping(*now, requests.ping_interval, limits, sink, |key| self.http2.want(key));
         let expired = if self.has_expired { self.end_useless(*now, limits, sink) } else { Ok(()) };
         if let Err(closed) = expired.and_then(|()| self.exchange(cx, shared, sink)) {
             // What it closes with is written as well.
             let _ = self.write(cx, shared);
-            return Progress::Gone(closed);
+            return ConnectionState::Gone(closed);
         }
         if self.http2.is_going_away() {
             let is_idle = self.streams.in_flight() == 0;
-            return if is_idle { Progress::Gone(self.closed()) } else { Progress::Retiring };
+            return if is_idle { ConnectionState::Gone(self.closed()) } else { ConnectionState::Retiring };
         }
         let open = self.streams.open_count();
         // Where the server takes some and not all, those are it.
         let has_all = !self.may_open(&shared.limits) || self.pause.until().is_some();
         self.opened |= open > 0 && open == self.streams.count() && has_all;
-        if self.opened { Progress::Going } else { Progress::Opening }
+        if self.opened { ConnectionState::Going } else { ConnectionState::Opening }
     }
 
     fn next_wake(&self, limits: &Limits) -> Option<Nanos> {
@@ -168,7 +175,7 @@ impl Connection for OverHttp2 {
     }
 }
 
-/// The server is told that the WebSockets end, as far as that can be written immediately.
+/// Informs the server that the WebSockets end, as far as that can be written immediately.
 impl Drop for OverHttp2 {
     fn drop(&mut self) {
         for (key, socket) in self.streams.all_open() {
@@ -180,7 +187,7 @@ impl Drop for OverHttp2 {
         }
         let mut cx = Context::from_waker(Waker::noop());
         if !self.http2.output.is_empty() {
-            // Nobody is left to be told of an error.
+            // Nothing is left that an error could be reported to.
             let _ = segments::poll_write(&mut self.stream, &mut self.http2.output, usize::MAX, &mut cx);
         }
     }
@@ -193,7 +200,11 @@ impl OverHttp2 {
     }
 
     /// Opens those that are missing.
-    fn open_missing(&mut self, shared: &mut Shared<Messages>, sink: &mut impl Sink) -> Result<(), Closed> {
+    fn open_missing(
+        &mut self,
+        shared: &mut Shared<SocketMessages>,
+        sink: &mut impl Sink,
+    ) -> Result<(), Closed> {
         let is_paused = !self.pause.is_over(shared.now);
         if is_paused || !self.http2.is_settled() || !self.may_open(&shared.limits) {
             return Ok(());
@@ -215,7 +226,7 @@ impl OverHttp2 {
     fn exchange(
         &mut self,
         cx: &mut Context<'_>,
-        shared: &mut Shared<Messages>,
+        shared: &mut Shared<SocketMessages>,
         sink: &mut impl Sink,
     ) -> Result<(), Closed> {
         self.open_missing(shared, sink)?;
@@ -238,7 +249,7 @@ impl OverHttp2 {
         self.write(cx, shared)
     }
 
-    fn write(&mut self, cx: &mut Context<'_>, shared: &mut Shared<Messages>) -> Result<(), Closed> {
+    fn write(&mut self, cx: &mut Context<'_>, shared: &mut Shared<SocketMessages>) -> Result<(), Closed> {
         loop {
             self.add_output(&shared.limits);
             if self.http2.output.is_empty() {
@@ -252,7 +263,11 @@ impl OverHttp2 {
         }
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, shared: &mut Shared<Messages>) -> Poll<io::Result<()>> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &mut Shared<SocketMessages>,
+    ) -> Poll<io::Result<()>> {
         while !self.http2.output.is_empty() {
             // Before it is given away: the server may see it before this call returns.
             let now = if self.unwritten.is_empty() { 0 } else { shared.clock.now() };
@@ -295,7 +310,7 @@ impl OverHttp2 {
     fn read(
         &mut self,
         cx: &mut Context<'_>,
-        shared: &mut Shared<Messages>,
+        shared: &mut Shared<SocketMessages>,
         sink: &mut impl Sink,
     ) -> Poll<Result<(), Closed>> {
         let room = shared.buffer.len().min(self.rest.len() + MAX_READ);
@@ -319,7 +334,7 @@ impl OverHttp2 {
     fn take_in(
         &mut self,
         input: &mut &[u8],
-        shared: &mut Shared<Messages>,
+        shared: &mut Shared<SocketMessages>,
         sink: &mut impl Sink,
     ) -> Result<(), Closed> {
         if !self.http2.is_settled()

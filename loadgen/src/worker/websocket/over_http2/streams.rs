@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use http2::Key;
 
 use super::super::{
-    messages::{Handshaken, Messages},
+    messages::{Handshaken, SocketMessages},
     socket::Socket,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 const PING_INTERVAL: Nanos = 1_000_000;
 
 /// A WebSocket on its stream.
-pub(super) struct OnStream {
+pub(super) struct SocketStream {
     pub(super) key: Key,
     /// When CONNECT was sent.
     pub(super) since: Nanos,
@@ -31,9 +31,9 @@ pub(super) struct OnStream {
 }
 
 #[derive(Default)]
-pub(super) struct Streams {
+pub(super) struct SocketStreams {
     /// By the slots of their streams' keys.
-    by_slot: Vec<Option<OnStream>>,
+    by_slot: Vec<Option<SocketStream>>,
     /// Which slots are in `roomy`.
     queued: Vec<bool>,
     /// Slots of WebSockets that may have room, in turn; an entry may be outdated.
@@ -50,7 +50,7 @@ pub(super) struct Streams {
     next_ping: Option<Nanos>,
 }
 
-impl Streams {
+impl SocketStreams {
     pub(super) fn count(&self) -> usize {
         self.count
     }
@@ -69,7 +69,7 @@ impl Streams {
         usize::try_from(self.room).unwrap_or(usize::MAX)
     }
 
-    /// When [`Streams::expire`] may have something to do, at the earliest.
+    /// When [`SocketStreams::expire`] may have something to do, at the earliest.
     pub(super) fn next_wake(&self, limits: &Limits) -> Option<Nanos> {
         let message = self.oldest.map(|at| at.saturating_add(limits.timeout));
         let connect = self.oldest_connect.map(|at| at.saturating_add(limits.connect_timeout));
@@ -87,7 +87,7 @@ impl Streams {
             self.by_slot.resize_with(slot + 1, || None);
             self.queued.resize(slot + 1, false);
         }
-        self.by_slot[slot] = Some(OnStream { key, since: now, socket: None, in_flight: 0, room: 0 });
+        self.by_slot[slot] = Some(SocketStream { key, since: now, socket: None, in_flight: 0, room: 0 });
         self.count += 1;
         self.oldest_connect = earlier(self.oldest_connect, Some(now));
     }
@@ -96,7 +96,7 @@ impl Streams {
     pub(super) fn open(
         &mut self,
         key: Key,
-        messages: &Messages,
+        messages: &SocketMessages,
         handshaken: Handshaken,
         now: Nanos,
         limits: &Limits,
@@ -142,7 +142,7 @@ impl Streams {
 
     /// A message was given to the kernel.
     pub(super) fn written(&mut self, key: Key, number: u64, at: Nanos) {
-        if let Some(OnStream { socket: Some(socket), .. }) = find(&mut self.by_slot, key) {
+        if let Some(SocketStream { socket: Some(socket), .. }) = find(&mut self.by_slot, key) {
             socket.written(number, at);
         }
     }
@@ -161,7 +161,7 @@ impl Streams {
     }
 
     /// It is over.
-    pub(super) fn remove(&mut self, key: Key) -> Option<OnStream> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<SocketStream> {
         let on = self.by_slot.get_mut(key.slot as usize)?.take_if(|on| on.key == key)?;
         self.count -= 1;
         self.open -= usize::from(on.socket.is_some());
@@ -215,7 +215,7 @@ impl Streams {
 
     /// Those that this end has to end: they can't be used any more, or have had no answer to CONNECT since `since`.
     pub(super) fn useless(&self, since: Option<Nanos>) -> Vec<Key> {
-        let is_useless = |on: &&OnStream| match &on.socket {
+        let is_useless = |on: &&SocketStream| match &on.socket {
             Some(socket) => socket.out_of_step().is_some(),
             None => since.is_some_and(|since| on.since <= since),
         };
@@ -235,7 +235,7 @@ impl Streams {
     }
 }
 
-fn find(by_slot: &mut [Option<OnStream>], key: Key) -> Option<&mut OnStream> {
+fn find(by_slot: &mut [Option<SocketStream>], key: Key) -> Option<&mut SocketStream> {
     by_slot.get_mut(key.slot as usize)?.as_mut().filter(|on| on.key == key)
 }
 
