@@ -19,8 +19,8 @@ tests!();
 /// The folders whose `src` is looked at, the programs first.
 const FOLDERS: &[&str] = &[
     "dummy-server",
-    // "loadgen",
-    // "bench",
+    "loadgen",
+    "bench",
     "crates/command_line",
     "crates/contract",
     "crates/grpc",
