@@ -66,7 +66,7 @@ fn built(go: &Path) -> Result<PathBuf, &'static str> {
 
 /// A server of another make.
 #[derive(Clone, Copy, Debug)]
-pub struct Kind {
+pub struct OriginKind {
     /// How tests call it.
     pub name: &'static str,
     /// The protocols it speaks without TLS.
@@ -87,7 +87,7 @@ struct Setting<'a> {
 }
 
 /// nginx.
-pub const NGINX: Kind = Kind {
+pub const NGINX: OriginKind = OriginKind {
     name: "nginx",
     speaks: &Protocol::ALL,
     echoes: false,
@@ -101,7 +101,7 @@ pub const NGINX: Kind = Kind {
 };
 
 /// h2o.
-pub const H2O: Kind = Kind {
+pub const H2O: OriginKind = OriginKind {
     name: "h2o",
     speaks: &Protocol::ALL,
     echoes: false,
@@ -114,7 +114,7 @@ pub const H2O: Kind = Kind {
 };
 
 /// Caddy.
-pub const CADDY: Kind = Kind {
+pub const CADDY: OriginKind = OriginKind {
     name: "caddy",
     speaks: &Protocol::ALL,
     echoes: false,
@@ -134,7 +134,7 @@ pub fn caddy_before(behind: SocketAddr, certificate: &Issued) -> Option<Launched
 }
 
 /// nghttpd, of nghttp2.
-pub const NGHTTPD: Kind = Kind {
+pub const NGHTTPD: OriginKind = OriginKind {
     name: "nghttpd",
     speaks: &[Protocol::Http2],
     echoes: true,
@@ -143,7 +143,7 @@ pub const NGHTTPD: Kind = Kind {
 };
 
 /// nghttpd with windows of 255 and 65,535 bytes for bodies, padded frames and tables that hold nothing.
-pub const NGHTTPD_NARROW: Kind = Kind {
+pub const NGHTTPD_NARROW: OriginKind = OriginKind {
     name: "nghttpd_narrow",
     command: |program, setting| {
         let narrow =
@@ -154,7 +154,7 @@ pub const NGHTTPD_NARROW: Kind = Kind {
 };
 
 /// Go's net/http.
-pub const GO: Kind = Kind {
+pub const GO: OriginKind = OriginKind {
     name: "go",
     speaks: &Protocol::ALL,
     echoes: true,
@@ -167,7 +167,7 @@ pub const GO: Kind = Kind {
 };
 
 /// Python's http.server, which keeps connections.
-pub const PYTHON: Kind = Kind {
+pub const PYTHON: OriginKind = OriginKind {
     name: "python",
     speaks: &[Protocol::Http1],
     echoes: true,
@@ -176,10 +176,13 @@ pub const PYTHON: Kind = Kind {
 };
 
 /// The same, answering in HTTP/1.0: a connection for each request.
-pub const PYTHON_OLD: Kind =
-    Kind { name: "python_old", command: |program, setting| python(program, setting, "HTTP/1.0"), ..PYTHON };
+pub const PYTHON_OLD: OriginKind = OriginKind {
+    name: "python_old",
+    command: |program, setting| python(program, setting, "HTTP/1.0"),
+    ..PYTHON
+};
 
-impl Kind {
+impl OriginKind {
     /// Starts the server with its site; `None` when it is missing and the test is skipped.
     ///
     /// # Panics

@@ -21,6 +21,7 @@ const FOLDERS: &[&str] = &[
     "dummy-server",
     "loadgen",
     "bench",
+    "integration",
     "crates/command_line",
     "crates/contract",
     "crates/grpc",

@@ -6,7 +6,7 @@ use integration::{
     cases::Cases,
     client::Protocol,
     foreign::{
-        CADDY, GO, H2O, Kind, NGHTTPD, NGHTTPD_NARROW, NGINX, PYTHON, PYTHON_OLD, caddy_before, go_grpc,
+        CADDY, GO, H2O, NGHTTPD, NGHTTPD_NARROW, NGINX, OriginKind, PYTHON, PYTHON_OLD, caddy_before, go_grpc,
     },
     launch::Launched,
     metrics::{Metrics, REQUESTS},
@@ -38,7 +38,7 @@ fn rows() -> Cases {
     cases
 }
 
-fn every_request_succeeds(kind: Kind, protocol: Protocol) {
+fn every_request_succeeds(kind: OriginKind, protocol: Protocol) {
     let Some(server) = kind.start(protocol) else { return };
     let base = format!("{}://{}", scheme(protocol), server.addresses[0]);
     let run = |args: &[&str], path: &str, total: u64, body_bytes: u64| {
@@ -66,7 +66,7 @@ fn over_tls(protocol: Protocol, authority: &str) -> [&str; 3] {
     ["--cacert", authority, version]
 }
 
-fn every_request_succeeds_over_tls(kind: Kind, protocol: Protocol) {
+fn every_request_succeeds_over_tls(kind: OriginKind, protocol: Protocol) {
     let authority = Authority::root();
     let Some(server) = kind.start_tls(protocol, &authority.issue("server", Key::Ecdsa)) else { return };
     let base = format!("https://localhost:{}", server.addresses[0].port());
