@@ -182,7 +182,7 @@ fn not_started(name: &str, error: &RestartError) -> Refused {
         RestartError::Running => {
             ("an instance that has ended or was killed", format!("POST /instances/{name}/kill"))
         }
-        RestartError::Leaving => ("a process that was not told to end", "GET /instances".to_owned()),
+        RestartError::Leaving => ("a process that is not draining", "GET /instances".to_owned()),
         RestartError::Bind(_) => ("ports that no other process has taken", format!("GET /instances/{name}")),
         RestartError::System(_) => ("a machine that has threads and files left", "GET /instances".to_owned()),
     };
