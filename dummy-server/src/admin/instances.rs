@@ -1,4 +1,4 @@
-//! `/instances`: the servers of the process, and what one of them is to do: drain, be killed, start again, be unhealthy.
+//! `/instances`: the servers of the process, and orders for one of them: drain, kill, start again, be unhealthy.
 //!
 //! A server ends and starts while the process, this port and the other servers go on.
 
