@@ -1,4 +1,4 @@
-//! How a user asks for a reply, or for its whole connection, to end: one type from the grammar of behaviours to the socket.
+//! How a user wants a reply, or its whole connection, to end: one type from the grammar of behaviours to the socket.
 //! What breaks a rule or takes too long is not a cut.
 
 /// What comes in place of the rest of a reply.

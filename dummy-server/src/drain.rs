@@ -19,7 +19,7 @@ use crate::lock::lock;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Phase {
-    /// No end in sight.
+    /// Nothing has begun the drain.
     Serving,
     /// Not ready, but everything is still served.
     Leaving,
@@ -140,7 +140,7 @@ impl Shutdown {
         self.phase() == Phase::Serving && !self.0.unhealthy.load(Ordering::Relaxed)
     }
 
-    /// Says whether it is to count as healthy: what is not goes on serving.
+    /// Sets whether it counts as healthy: an unhealthy server still serves.
     pub(crate) fn set_healthy(&self, healthy: bool) {
         self.0.unhealthy.store(!healthy, Ordering::Relaxed);
         self.0.watch.send_modify(|now| now.unhealthy = !healthy);

@@ -1,4 +1,4 @@
-//! The ends of a process's threads: each is known to what waits for the process, however it came about.
+//! The ends of a process's threads: whatever caused one, `Running::join` learns of it.
 //!
 //! Servers may end and start again before the process does, so what is kept is counts and no list of events.
 

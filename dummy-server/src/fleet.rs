@@ -1,4 +1,4 @@
-//! The workers as those see them that give them connections: how many each has, and the way to it. Nothing here accepts.
+//! The workers as acceptors see them: how many connections each has, and the queue that leads to it. Nothing here accepts.
 
 #[cfg(unix)]
 use std::os::fd::{AsFd, AsRawFd};

@@ -1,4 +1,4 @@
-//! Counters of what comes before HTTP on a connection: handshakes of TLS, and PROXY headers that are none.
+//! Counters of what comes before HTTP on a connection: TLS handshakes, and invalid PROXY headers.
 
 use transport::{
     proxy_protocol::Error,

@@ -105,7 +105,7 @@ pub enum Ended {
     Panicked,
 }
 
-/// A server that runs on threads of its own, or several.
+/// A server, or several, running on their own threads.
 #[derive(Debug)]
 pub struct Running {
     process: Arc<Process>,
@@ -147,8 +147,8 @@ impl Running {
         self.process.common.certificates.as_ref()
     }
 
-    /// Waits for its end. A worker that is stuck is not waited for when the drain's time is up: its thread goes on until
-    /// the process ends.
+    /// Waits for its end, but not for a worker that is stuck when the drain's time is up: its thread runs until the process
+    /// ends.
     #[must_use = "a drain that was cut short is worth a word"]
     pub fn join(self) -> Ended {
         let ending = self.process.common.ends.wait();

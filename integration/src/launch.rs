@@ -1,4 +1,4 @@
-//! A program whose ports to listen on are given to it.
+//! A program that is given the ports that it listens on.
 //!
 //! The ports are picked by the system, and kept until the program listens on them: else another program could get one
 //! in between, and where both set `SO_REUSEPORT`, each would have half of the connections.

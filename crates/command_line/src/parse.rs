@@ -1,4 +1,4 @@
-//! From words and the environment to clap's matches, or to a message in parts.
+//! Turns words and the environment into clap's matches, or into a message in parts.
 
 use std::{
     error::Error as _,

@@ -1,4 +1,4 @@
-//! The grammar of chunk extensions (RFC 9112 section 7.1.1). What they say means nothing here.
+//! The grammar of chunk extensions (RFC 9112 section 7.1.1). Their meaning is ignored.
 
 use crate::head::is_token_byte;
 

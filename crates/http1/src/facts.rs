@@ -1,4 +1,4 @@
-//! What the fields of a head say about its body and its connection. Whether that is acceptable, the roles decide.
+//! What the fields of a head say about its body and its connection. The roles decide whether that is acceptable.
 
 use crate::{Version, head::is_token_byte};
 

@@ -1,4 +1,4 @@
-//! The target of a request: its characters and its form (RFC 9112 section 3.2). What it leads to is not known here.
+//! The target of a request: its characters and its form (RFC 9112 section 3.2). It is not resolved here.
 
 use crate::{
     error::{Rejection, SCHEME, TARGET, TARGET_FORM, TUNNEL_TARGET},

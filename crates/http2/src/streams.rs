@@ -1,4 +1,4 @@
-//! The streams of a connection: a slab whose slots are used again, and a way from identifiers to slots.
+//! The streams of a connection: a slab whose slots are reused, and a map from identifiers to slots.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! How much memory this process may use: the limit of its cgroup; and whether the system gives it more at a time than it asked for.
+//! How much memory this process may use: the limit of its cgroup; and whether the system gives it huge pages.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Where to listen, as people type it.
+//! Addresses to listen on, as users type them.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! The keys of the opening handshake (section 4): a client's is checked and answered, and one is made. The request and
+//! The keys of the opening handshake (section 4): a client's key is checked and answered, and one is made. The request and
 //! the reply around them are HTTP's, and randomness is the caller's.
 
 use aws_lc_rs::digest;

@@ -46,7 +46,8 @@ impl Guard {
             let given = fields.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
             let known = given.is_some_and(|given| token.is(given));
             return (!known).then(|| {
-                let text = "the admin token is wanted: Authorization: Bearer ...\n";
+                let text = "missing or invalid admin token; accepted: the token in the field Authorization; \
+                            example: Authorization: Bearer open-sesame\n";
                 (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, CHALLENGE)], text).into_response()
             });
         }

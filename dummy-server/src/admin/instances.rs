@@ -1,4 +1,4 @@
-//! `/instances`: the servers of the process, and what one of them is to do: drain, be killed, start again, be unhealthy.
+//! `/instances`: the servers of the process, and orders for one of them: drain, kill, start again, be unhealthy.
 //!
 //! A server ends and starts while the process, this port and the other servers go on.
 
@@ -182,7 +182,7 @@ fn not_started(name: &str, error: &RestartError) -> Refused {
         RestartError::Running => {
             ("an instance that has ended or was killed", format!("POST /instances/{name}/kill"))
         }
-        RestartError::Leaving => ("a process that was not told to end", "GET /instances".to_owned()),
+        RestartError::Leaving => ("a process that is not draining", "GET /instances".to_owned()),
         RestartError::Bind(_) => ("ports that no other process has taken", format!("GET /instances/{name}")),
         RestartError::System(_) => ("a machine that has threads and files left", "GET /instances".to_owned()),
     };

@@ -1,4 +1,4 @@
-//! From words and the environment to [`Args`].
+//! Turns words and the environment into [`Args`].
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! A plan, to an endpoint and its reply; [`ContentPlan`] does what is planned for the content.
+//! Applies a plan to an endpoint and its reply; [`ContentPlan`] does what is planned for the content.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -41,7 +41,7 @@ pub(crate) struct Directives {
     _in_flight: Option<InFlight>,
 }
 
-/// Who answers a request, as far as that has a say in what is done to it.
+/// The worker and connection of a request, as far as they affect its plan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answering<'a> {
     pub(crate) shared: &'a Arc<BehaviourState>,

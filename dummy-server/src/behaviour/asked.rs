@@ -1,4 +1,4 @@
-//! The values of what can be asked for: data alone.
+//! The values of directives: data alone.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What was planned for the content of a reply, done when its exchange knows of what length it is and whether there may
-//! be any.
+//! What was planned for the content of a reply, carried out when its exchange knows its length and whether there may be
+//! any.
 
 use std::num::NonZeroU64;
 

@@ -1,4 +1,4 @@
-//! Where the content of a reply that is reshaped comes from: never more of it than is asked for.
+//! The source of content that is reshaped: it never gives more than is asked for.
 
 use std::task::{Context, Poll, ready};
 

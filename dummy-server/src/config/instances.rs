@@ -1,4 +1,4 @@
-//! What was typed of several servers in one process: how many, their names, and whether there are ports for all.
+//! The flags of several servers in one process: how many, their names, and whether there are ports for all.
 
 use std::{collections::HashSet, ops::RangeInclusive};
 

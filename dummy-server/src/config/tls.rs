@@ -1,4 +1,4 @@
-//! What was typed for TLS.
+//! The TLS flags, read and checked.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What was read of a client and not taken in: the bytes themselves, the memory that they count for, and whether more of
+//! What was read from a client and not taken in: the bytes themselves, the memory that they count for, and whether more of
 //! them will come.
 
 use std::{

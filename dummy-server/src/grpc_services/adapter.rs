@@ -1,4 +1,4 @@
-//! The way of a call from an engine to tonic's services and back. Their request bodies must be `Send`, which an
+//! Carries a call from an engine to tonic's services and its reply back. Their request bodies must be `Send`, which an
 //! engine's are not: messages cross by [`handover`](super::handover), one at a time. Deadlines are kept here, since
 //! without tonic's own server nobody else does. Messages are put together, and
 //! expanded, on the engine's side, where their memory is counted. So is it known here when a request broke off: tonic takes

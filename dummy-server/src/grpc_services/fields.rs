@@ -1,4 +1,4 @@
-//! What the fields of a call say of how it is carried, read in one pass.
+//! The fields of a call that say how it is carried, read in one pass.
 
 use grpc::timeout::TIMEOUT;
 

@@ -1,4 +1,4 @@
-//! gRPC: one service per file, and the way to them.
+//! gRPC: one service per file, and the dispatch to them.
 //!
 //! [`echo`] and [`test_service`] read and write messages themselves; all else goes by the [`adapter`] to services that
 //! come with tonic.

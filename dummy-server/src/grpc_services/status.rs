@@ -1,4 +1,4 @@
-//! How calls end: statuses as fields, and what ends a call before it has ended by itself.
+//! How calls end: statuses as fields, and what ends a call early.
 
 use std::{
     future::Future,

@@ -1,4 +1,4 @@
-//! The heads of a sampled request and its reply while that is on its way.
+//! The heads of a sampled request and its reply, until the reply has ended.
 
 use std::{cell::OnceCell, rc::Rc};
 

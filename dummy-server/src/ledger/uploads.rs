@@ -1,4 +1,4 @@
-//! The body of a request with a token as it comes in: whether it came whole, and is the one that was announced.
+//! The body of a request with a token as it comes in: whether it arrived completely, and as announced.
 //!
 //! Nothing is computed of a body that was not announced, and nothing at all is kept of a request without a token.
 

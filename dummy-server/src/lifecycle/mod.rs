@@ -1,4 +1,4 @@
-//! All that is known of a connection but its socket: its [orders](orders), its [timeouts](patience), its
+//! All that is known of a connection except its socket: its [orders](orders), its [timeouts](patience), its
 //! [counts](accounting) and its [`Peer`].
 //!
 //! An event that concerns several of them is passed on from here. Nothing is decided here, and nothing here reads or

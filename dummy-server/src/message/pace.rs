@@ -1,4 +1,4 @@
-//! A rate at which bytes go, evenly.
+//! A steady rate in bytes per second.
 
 use std::{
     num::NonZeroU64,

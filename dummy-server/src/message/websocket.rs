@@ -1,4 +1,4 @@
-//! What a WebSocket is opened for.
+//! The options that a WebSocket is opened with.
 
 use std::{num::NonZeroU32, time::Duration};
 

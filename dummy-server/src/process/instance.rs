@@ -1,4 +1,4 @@
-//! One server of the process: how it is, and what the admin port has it do.
+//! One server of the process: its condition, and what the admin port has it do.
 
 use std::{
     collections::VecDeque,
@@ -19,7 +19,7 @@ use crate::{
     stats::Stats,
 };
 
-/// How a server is.
+/// The condition of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Condition {

@@ -1,4 +1,4 @@
-//! A server from one start to its end, and what of it lasts beyond that.
+//! A server from one start to its end, and what outlasts that.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! A client that hides nothing: one [`Exchange`] for both protocols, so that a test body runs over each.
+//! A client that shows everything: one [`Exchange`] for both protocols, so that a test body runs over each.
 //!
 //! It is written for clearness and not for speed, and checks the framing of every reply: a byte too many or
 //! too few fails the exchange that follows on the same connection.

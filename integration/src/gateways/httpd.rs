@@ -1,4 +1,4 @@
-//! Apache httpd with the event MPM and the modules that it needs, no more.
+//! Apache httpd with the event MPM and only the modules that it needs.
 //!
 //! Recommended: connections to the servers behind that are reused, a short time until a server that has failed is asked
 //! again, and upgrades passed on (the documentation of `ProxyPass`).

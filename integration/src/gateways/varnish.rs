@@ -1,4 +1,4 @@
-//! Varnish, which is a cache: without further words it answers from that.
+//! Varnish, which is a cache and by default answers from it.
 //!
 //! Recommended, for what is not to be cached: `return (pass)`, and `return (pipe)` for upgrades (its documentation of
 //! WebSockets); several servers in turns by the director that comes with it.

@@ -1,4 +1,4 @@
-//! Where dummy-server listens: ports in use, ports of its own, shared ports, Unix domain sockets, both families.
+//! Where dummy-server listens: ports in use, its own ports, shared ports, Unix domain sockets, both families.
 
 use std::{
     fs,

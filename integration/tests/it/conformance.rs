@@ -1,4 +1,4 @@
-//! h2spec, the whole of it, on dummy-server.
+//! All of h2spec, on dummy-server.
 
 use std::{fs, process::Command};
 

@@ -1,4 +1,4 @@
-//! Clients that vanish, stall or flood: the server goes on, and nothing of them is left behind.
+//! Clients that vanish, stall or flood: the server goes on, and keeps nothing of theirs.
 
 use std::{
     io::{Read as _, Write as _},

@@ -1,4 +1,4 @@
-//! `loadgen probe` through proxies of which it is known what they do.
+//! `loadgen probe` through proxies whose behaviour is known.
 
 use std::path::Path;
 

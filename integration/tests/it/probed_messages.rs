@@ -1,4 +1,4 @@
-//! The cases of `loadgen probe` that are about messages, each through a proxy that does something else than it should. Those without
+//! The cases of `loadgen probe` that are about messages, each through a proxy that misbehaves. Those without
 //! such a habit are in `probed`.
 
 use integration::{

@@ -1,4 +1,4 @@
-//! `loadgen probe` finds a POST that is repeated wherever and whenever that is, and takes no cache for a proxy that mixes replies up.
+//! `loadgen probe` finds a repeated POST wherever and whenever it is repeated, and does not mistake a cache for a proxy that mixes replies up.
 
 use std::{net::SocketAddr, process::Command};
 

@@ -1,4 +1,4 @@
-//! PROXY headers: what they change in the echo, and what comes of those that are none.
+//! PROXY headers: what they change in the echo, and what happens to invalid ones.
 
 use std::net::SocketAddr;
 

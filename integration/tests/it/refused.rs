@@ -1,4 +1,4 @@
-//! Requests that no endpoint gets to see: what is said to their senders, and that they are counted.
+//! Requests that never reach an endpoint: what their senders are answered, and that they are counted.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a verified run finds out about bodies of requests: they come as they were sent, or else it is known which did not, and where.
+//! What a verified run finds out about bodies of requests: they arrive as they were sent, or else it is known which did not, and where they differ.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! Much in either direction, which must cost no memory: 64 MiB of it here, and 1 GiB where everything has its full size.
+//! Large bodies in either direction, which must cost no memory: 64 MiB here, and 1 GiB in the full run.
 
 use std::cell::Cell;
 

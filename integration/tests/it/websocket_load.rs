@@ -1,4 +1,4 @@
-//! WebSockets of loadgen: counted as the server counts them, over every way to it.
+//! WebSockets of loadgen: counted as the server counts them, over every transport.
 
 use integration::{
     authority::{Authority, Key},

@@ -325,7 +325,7 @@ fn text<'a, 'i: 'a>(rest: &mut &'i [u8], buffer: &'a mut Vec<u8>) -> Result<&'a 
         return Ok(text);
     }
     if !huffman::decode(text, buffer) {
-        return Err(Malformed("a string is no Huffman code"));
+        return Err(Malformed("a string is not a Huffman code"));
     }
     Ok(&buffer[..])
 }

@@ -1,4 +1,4 @@
-//! Why a handshake has failed, in as many kinds as an operator can act on.
+//! Why a handshake has failed, in kinds that an operator can act on.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Certificates out of nothing, for tests of what is in front of a server: its own authority, which signs a
+//! Certificates without files, for tests of what is in front of a server: its own authority, which signs a
 //! certificate for the server. Its key is never written anywhere.
 
 use rcgen::{

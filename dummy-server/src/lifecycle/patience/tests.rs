@@ -1,4 +1,4 @@
-//! Each timeout on a clock of the test's own.
+//! Each timeout, on a clock that the test moves.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! gRPC: small messages that expand to many times the largest that is taken.
+//! gRPC: small messages that expand to many times the maximum size.
 
 use contract::{
     echo::{EchoRequest, EchoResponse},

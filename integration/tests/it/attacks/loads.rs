@@ -1,4 +1,4 @@
-//! The reverse: loads that look like attacks at first sight and are none.
+//! The reverse: loads that look like attacks and are not.
 
 use std::{
     io::{Read as _, Write as _},

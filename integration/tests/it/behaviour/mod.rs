@@ -1,4 +1,4 @@
-//! Behaviour on request, as a client sees it that hides nothing.
+//! Behaviour on request, as a client that shows everything sees it.
 
 mod aborts;
 mod chances;

@@ -1,4 +1,4 @@
-//! What else is asked of a server, and what is refused.
+//! Other orders to a server, and what is refused.
 
 use integration::client::{Call, Client, GrpcClient, Protocol, Request, fetch};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};

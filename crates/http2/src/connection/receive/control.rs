@@ -1,4 +1,4 @@
-//! The frames that carry no message: they change windows, settings and the life of streams, or bring nothing.
+//! Frames that carry no message: they change windows, settings and streams, or have no effect.
 
 use super::{Happened, dependency};
 use crate::{

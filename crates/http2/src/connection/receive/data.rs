@@ -1,4 +1,4 @@
-//! DATA: booked in both windows when its head comes, lent to the caller in as many parts as it comes in.
+//! DATA: counted in both windows when its head arrives, lent to the caller in the parts in which it arrives.
 
 use super::Happened;
 use crate::{

@@ -1,4 +1,4 @@
-//! What the peer sends: bytes become frames here, and each goes to the file of its kind.
+//! What the peer sends: bytes become frames here, and the file of each kind handles them.
 
 mod control;
 mod data;

@@ -1,4 +1,4 @@
-//! Bytes come in pieces of any size: that must not matter.
+//! Bytes arrive in pieces of any size, which must not matter.
 
 use super::*;
 

@@ -140,7 +140,7 @@ fn truncated_blocks_and_invalid_indices_are_malformed() {
         (&[0x00, 1, b'a'], "a field breaks off"),
         (&[0x00, 2, b'a'], "a string breaks off"),
         (&[0x00, 1, b'a', 0x7f, 0xff, 0x01], "a string breaks off"),
-        (&[0x00, 0x81, 0x00, 0], "a string is no Huffman code"),
+        (&[0x00, 0x81, 0x00, 0], "a string is not a Huffman code"),
         (&[0x82, 0x20], "the table's size changes inside a block"),
         (&[0x3f, 0xe2, 0x1f], "the table's size is beyond what SETTINGS allow"),
     ];

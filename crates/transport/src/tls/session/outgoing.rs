@@ -1,4 +1,4 @@
-//! From plaintext to the socket: records as large as they may be, and what the socket has not taken of them.
+//! From plaintext to the socket: records of the maximum size, and what the socket has not taken of them.
 
 use std::{
     cell::{Cell, RefCell},

@@ -1,4 +1,4 @@
-//! One step of rustls's state machine: what it wants done, done to the buffers of a session.
+//! One step of rustls's state machine, carried out on the buffers of a session.
 
 use std::io::IoSlice;
 
