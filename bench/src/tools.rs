@@ -121,7 +121,7 @@ impl Tools {
     /// What a program says about its version and what it does TLS with, in one line.
     #[must_use]
     pub fn version(&self, tool: Tool) -> String {
-        let unknown = || "installed, tells no version".to_owned();
+        let unknown = || "installed, version unknown".to_owned();
         let (Some(path), Some(flag)) = (self.path(tool), tool.version_flag()) else { return unknown() };
         let Ok(output) = Command::new(path).arg(flag).output() else { return unknown() };
         // nginx prints it as an error, and wrk ends with one.

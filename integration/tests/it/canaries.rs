@@ -92,7 +92,7 @@ fn where_replies_lose_tokens_it_is_said_what_can_not_be_told() {
         assert_eq!((verify["arrived"].as_u64(), verify["unjudged"].as_u64()), (Some(SENT), Some(0)));
         assert_eq!(verify["answered_in_place"]["count"], 0, "nothing is claimed: {verify:#}");
         let off = verify["off"][0].as_str().expect("what is off");
-        assert!(off.contains("crossed, cached and answered in between cannot be told"), "{off}");
+        assert!(off.contains("crossed, cached and answered in between cannot be known"), "{off}");
     }
     let text = through(&server, Fault::TakeSeen, &["--ledger", &ledger]).stdout;
     let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -100,7 +100,7 @@ fn where_replies_lose_tokens_it_is_said_what_can_not_be_told() {
         text.contains("nothing is known to have happened to 50 requests, and not all is proven"),
         "{text}"
     );
-    assert!(text.contains("crossed, cached and answered in between cannot be told"), "{text}");
+    assert!(text.contains("crossed, cached and answered in between cannot be known"), "{text}");
 }
 
 fn where_no_token_arrives_nothing_is_claimed_and_nothing_is_proven() {
@@ -157,7 +157,7 @@ fn a_success_that_no_server_has_seen_and_that_names_none_is_undecided() {
     let ledger = server.admin.to_string();
     let finished = through(&server, Fault::Answer(200), &["-o", "json", "--ledger", &ledger]);
     assert_eq!(finished.code, Some(99), "{finished}");
-    assert!(finished.stderr.contains("tokens are stripped both ways cannot be told"), "{finished}");
+    assert!(finished.stderr.contains("tokens are stripped both ways cannot be known"), "{finished}");
     let report = Report::parse(&finished.stdout);
     assert_eq!(tokens(&report), [["GET", "undecided", "unknown"].map(str::to_owned)]);
     let verify = &report.json()["verify"];

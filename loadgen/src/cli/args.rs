@@ -355,7 +355,7 @@ pub struct Args {
     #[command(flatten)]
     pub client: ClientArgs,
 
-    /// What to send again: none, safe or idempotent
+    /// What to retry: none, safe or idempotent
     ///
     /// safe: requests that the server says it has not processed, and, over HTTP/1.1, GET, HEAD, OPTIONS and TRACE of which
     /// nothing came back on a connection that was in use before. idempotent: PUT and DELETE too. At most 3 times for each
@@ -453,7 +453,7 @@ pub struct Args {
     #[arg(long, env = "LOADGEN_EXPECT_CONTINUE", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
     pub expect_continue: bool,
 
-    /// Send to the paths or URLs in a file, by turns
+    /// Send to the paths or URLs in a file, in turn
     ///
     /// A path or a URL of the target on each line, up to 100000; braces in them are braces. Of at most 64, the report has figures
     /// for each.
@@ -490,7 +490,7 @@ pub struct Args {
     /// arrived, were answered in between, cut, repeated, crossed or cached. Only requests that were provably not processed are
     /// retried. Messages on WebSockets begin with their tokens; messages of gRPC streams of dummy-server's services carry theirs in message
     /// or payload, unless you give that field. Before the run, a canary for each method and protocol shows whether
-    /// tokens get through; where they do not, the report says what can't be told.
+    /// tokens get through; where they do not, the report says what can't be known.
     #[arg(long, env = "LOADGEN_VERIFY", value_parser = BoolishValueParser::new(), help_heading = VERIFICATION)]
     pub verify: bool,
 
@@ -512,9 +512,9 @@ pub struct Args {
     /// Run a shell command during the load, and report its effect
     ///
     /// Requests are sent for --around before the command, while it runs, and then until none has failed for --around (a minute
-    /// more at most, and no longer than --duration, without which it is 1h). The report tells requests before, while and after it
-    /// apart, the longest time without a success, and how long it took until all succeeded again. What the command prints goes
-    /// to standard error. It has a process group of its own, which is asked to end (SIGTERM) when the run is stopped by Ctrl+C
+    /// more at most, and no longer than --duration, without which it is 1h). The report distinguishes requests before, while and after it,
+    /// and has the longest time without a success, and how long it took until all succeeded again. What the command prints goes
+    /// to standard error. It has its own process group, which is asked to end (SIGTERM) when the run is stopped by Ctrl+C
     /// or --abort-on, and killed by a second Ctrl+C. Exit code 1 if it fails. Of the command, reports keep the program alone.
     #[arg(long, value_name = "COMMAND", env = "LOADGEN_DURING", help_heading = VERIFICATION)]
     pub during: Option<String>,
@@ -559,7 +559,7 @@ pub struct Args {
     #[arg(long, env = "LOADGEN_RAW_MESSAGE", value_parser = BoolishValueParser::new(), help_heading = GRPC)]
     pub raw_message: bool,
 
-    /// Deadline of a call, which the server is told
+    /// Deadline of a call, sent to the server
     ///
     /// It is sent as grpc-timeout; a server that keeps it ends the call with DEADLINE_EXCEEDED. One that does not is given up
     /// after --timeout (above 0, up to 8760h).
@@ -587,7 +587,7 @@ pub struct Args {
 
     /// Size of a message, where no body is given
     ///
-    /// [default: 64] Such messages begin with their id, and their echoes are told apart by it. A number of bytes, K and M are
+    /// [default: 64] Such messages begin with their id, and their echoes are distinguished by it. A number of bytes, K and M are
     /// powers of 1024 (32 to 16M).
     #[arg(long, value_name = "SIZE", env = "LOADGEN_MESSAGE_SIZE", value_parser = size, help_heading = WEBSOCKET)]
     pub message_size: Option<u64>,
@@ -636,7 +636,7 @@ pub struct Args {
 
     /// How much text and Markdown show: short or long
     ///
-    /// long adds where the time went on average, Little's check, how busy dummy-server was if its responses tell, and the
+    /// long adds where the time went on average, Little's check, how busy dummy-server was if its responses say so, and the
     /// intervals of the run.
     #[arg(long, value_enum, value_name = "DETAIL", env = "LOADGEN_DETAIL", default_value_t = DetailWord::Short,
           hide_possible_values = true, help_heading = OUTPUT)]

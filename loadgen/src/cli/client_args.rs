@@ -15,7 +15,7 @@ pub struct ClientArgs {
     /// Requests in flight per HTTP/1.1 connection [default: 1]
     ///
     /// Pipelining: they are sent before the responses to those before them have come, which is in their order. When a connection
-    /// ends, those without a response are sent again as --retry has it, and have failed otherwise (1 to 1000).
+    /// ends, those without a response are retried as --retry says, and have failed otherwise (1 to 1000).
     #[arg(long, value_name = "N", env = "LOADGEN_PIPELINE", value_parser = whole, help_heading = CONNECTIONS)]
     pub pipeline: Option<usize>,
 

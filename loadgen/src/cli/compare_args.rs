@@ -295,10 +295,7 @@ impl Compare {
                 return refused(wrong, accepted);
             };
             if all.iter().any(|contender| contender.name == name) {
-                return refused(
-                    format!("two contenders named '{name}'"),
-                    "a name of its own for each contender",
-                );
+                return refused(format!("two contenders named '{name}'"), "a unique name for each contender");
             }
             let cpu = self.cpu_of(name)?;
             all.push(Contender { name: name.to_owned(), plan: plan(args, url, seed, low)?, cpu });

@@ -22,8 +22,8 @@ pub(super) fn checked(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let unknown = plan.calls().any(|call| call.prepared().is_none());
     let unknown = match (unknown, requests) {
         (false, _) => "",
-        (true, 1) => "; its message is checked when the server has told its type",
-        (true, _) => "; messages are checked when the server has told their types",
+        (true, 1) => "; its message is checked when the server has reported its type",
+        (true, _) => "; messages are checked when the server has reported their types",
     };
     let to = match plan.sites() {
         [site] => site.target().to_string(),

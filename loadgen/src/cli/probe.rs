@@ -105,7 +105,7 @@ impl Probe {
     }
 
     fn columns(&self) -> Result<Vec<ColumnOptions>, PlanError> {
-        let accepted = "1 to 16 URLs, each with a name of its own before it if there are several";
+        let accepted = "1 to 16 URLs, each with a unique name before it if there are several";
         if self.targets.is_empty() && self.direct.is_none() {
             return Err(refused("no URL", accepted, EXAMPLE));
         }

@@ -75,10 +75,10 @@ pub fn unknown(all: &[Facts]) -> Vec<String> {
         (!names.is_empty()).then(|| names.join(", "))
     };
     let cached = names(|facts| facts.cached.is_none()).map(|names| {
-        format!("whether replies come from a cache can't be told of {names}: no server says when it replied (Server-Timing of dummy-server)")
+        format!("whether replies come from a cache can't be known of {names}: no server says when it replied (Server-Timing of dummy-server)")
     });
     let upstream = names(|facts| facts.per_upstream.is_none() && !facts.closes).map(|names| {
-        format!("whether connections to the server are kept alive can't be told of {names}: /ip of dummy-server was not reached")
+        format!("whether connections to the server are kept alive can't be known of {names}: /ip of dummy-server was not reached")
     });
     cached.into_iter().chain(upstream).collect()
 }

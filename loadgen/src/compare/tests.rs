@@ -298,6 +298,6 @@ fn what_differs_between_contenders_is_named() {
     assert!(said(closing.clone()).is_empty() && unknown(&[closing]).is_empty(), "that was asked for");
     let blind = Facts { cached: None, per_upstream: None, ..nginx };
     let said = unknown(&[direct.clone(), blind]);
-    assert!(said.len() == 2 && said.iter().all(|said| said.contains("can't be told of nginx")), "{said:?}");
+    assert!(said.len() == 2 && said.iter().all(|said| said.contains("can't be known of nginx")), "{said:?}");
     assert!(unknown(&[direct]).is_empty());
 }

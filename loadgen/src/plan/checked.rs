@@ -73,7 +73,7 @@ impl Builder {
                     || !self.request.trailers.is_empty()
                     || self.request.expect_continue == Some(true),
                 "chunks, trailers or an expectation of 100 with a WebSocket",
-                "them with requests: messages have a form of their own",
+                "them with requests: messages have their own form",
             ),
             (
                 self.client.follow.unwrap_or(0) > 0,

@@ -39,7 +39,7 @@ impl Diff {
             old.iter().zip(new).take(1).flat_map(|(old, new)| settings(old, new)).collect();
         if changes.iter().all(|change| change.interval.is_none()) {
             notes.push(format!(
-                "{} and {} rounds tell no change from chance: at least 4 on either side do (--repeat 4)",
+                "{} and {} rounds can't distinguish a change from chance: at least 4 on either side can (--repeat 4)",
                 old.len(),
                 new.len()
             ));

@@ -26,10 +26,10 @@ pub(super) fn sentences(split: &TimeSplit) -> Vec<String> {
         let (of, parts) =
             (count(apart), [("the server took ", server_us), ("both ways together ", outside_us)]);
         let why = "the clock of the servers is another";
-        sentences.push(format!("{} ({of} requests; the ways are not told apart: {why})", told(&parts)));
+        sentences.push(format!("{} ({of} requests; the ways are not distinguished: {why})", told(&parts)));
     }
     for (times, replies, what) in [
-        (*untold, ["reply does", "replies do"], "not tell when the request was seen"),
+        (*untold, ["reply does", "replies do"], "not say when the request was seen"),
         (*impossible, ["reply has", "replies have"], "impossible timestamps, and no part contains them"),
     ] {
         if times > 0 {
@@ -84,8 +84,8 @@ mod tests {
             sentences(&apart),
             [
                 "the server took 12.0 us at p50 and 24.0 us at p99, both ways together 3.13 ms at p50 and 6.26 ms at p99 \
-                 (n too small for p99) (20 requests; the ways are not told apart: the clock of the servers is another)",
-                "3 replies do not tell when the request was seen",
+                 (n too small for p99) (20 requests; the ways are not distinguished: the clock of the servers is another)",
+                "3 replies do not say when the request was seen",
                 "1 reply has impossible timestamps, and no part contains them",
             ]
         );

@@ -333,6 +333,6 @@ fn answers(exchange: Option<&Exchange>) -> anyhow::Result<Vec<Answered>> {
     let body = exchange.map_or(&[][..], |exchange| &exchange.capture.body);
     let answers = contents(body).into_iter().map(|message| ReflectionResponse::decode(message.as_slice()));
     let answers: Result<Vec<_>, _> = answers.collect();
-    let answers = answers.context("server reflection answered with what is no message of it")?;
+    let answers = answers.context("server reflection answered with something that is not a message of it")?;
     Ok(answers.into_iter().filter_map(|answer| answer.answered).collect())
 }

@@ -24,7 +24,7 @@ impl Loads {
             return Err(InvalidRecords::of(format!("more than {MAX_LOADS} loads")));
         }
         let all = loads.iter().map(|load| file::parse(load.get().as_bytes())).collect::<Result<_, _>>()?;
-        let wrong = "no loads, or one without a name of its own";
+        let wrong = "no loads, or one without a name or with that of another";
         Self::new(all).ok_or_else(|| InvalidRecords::of(wrong.to_owned()))
     }
 

@@ -316,7 +316,7 @@ impl Summary {
                 "nothing can be said of what the target can do".to_owned()
             }
             Limit::None if self.was_suspended() && self.run.is_open_loop() => format!(
-                "loadgen itself was kept from running for {}, so that nothing more can be told: {rates}",
+                "loadgen itself was kept from running for {}, so that nothing more can be said: {rates}",
                 time(self.records.held_up.0 as f64)
             ),
             Limit::None if self.run.is_open_loop() && self.records.counts.offered < 2 => {

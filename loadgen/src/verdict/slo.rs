@@ -24,7 +24,7 @@ impl FromStr for Slo {
         }
         let is_usable = |bound: &&Threshold| bound.is_upper_bound() && bound.min_requests().is_finite();
         match bounds.iter().find(|bound| !is_usable(bound)) {
-            Some(bound) => Err(format!("'{bound}' is no upper bound on what grows with the load")),
+            Some(bound) => Err(format!("'{bound}' is not an upper bound on what grows with the load")),
             None => Ok(Self(bounds)),
         }
     }

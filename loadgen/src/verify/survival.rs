@@ -63,14 +63,14 @@ impl Survival {
         match (self.trust(), self.requests) {
             (Trust::Nothing, TokenSurvival::Undecided) => Some(format!(
                 "{of}: no server has seen the canary, and the reply to it names none: whether something in between replied or \
-                 tokens are stripped both ways cannot be told, so nothing is proven of requests that no server has seen"
+                 tokens are stripped both ways cannot be known, so nothing is proven of requests that no server has seen"
             )),
             (Trust::Nothing, _) => Some(format!(
                 "{of}: no token gets to a server and back, so nothing is proven of those that no server has seen: not whether \
                  they arrived, were repeated, crossed or answered from a cache"
             )),
             (Trust::Arrival, way) => Some(format!(
-                "{of}: tokens are stripped from replies{}: crossed, cached and answered in between cannot be told, nor whether \
+                "{of}: tokens are stripped from replies{}: crossed, cached and answered in between cannot be known, nor whether \
                  bodies are whole",
                 if way == TokenSurvival::Query {
                     ", and their field from requests, so that they go in the query"
@@ -127,7 +127,7 @@ mod tests {
                 TokenSurvival::Undecided,
                 TokenSurvival::Unknown,
                 Trust::Nothing,
-                Some("cannot be told, so nothing is proven"),
+                Some("cannot be known, so nothing is proven"),
             ),
         ] {
             let survival = of(requests, replies);

@@ -137,8 +137,8 @@ fn websockets_refuse_what_requests_alone_have() {
         ("--recv-rate 1K ws://a", "with a WebSocket"),
         ("--send-rate 1K wss://a", "with a WebSocket"),
         ("--pipeline 2 ws://a", "with a WebSocket"),
-        ("--chunked -b x ws://a", "messages have a form of their own"),
-        ("--expect-continue -b x ws://a", "messages have a form of their own"),
+        ("--chunked -b x ws://a", "messages have their own form"),
+        ("--expect-continue -b x ws://a", "messages have their own form"),
         ("--h2-stream-window 1M ws://a", "it with HTTP/2 alone"),
     ] {
         let words = std::iter::once("loadgen").chain(args.split_whitespace());

@@ -119,7 +119,7 @@ pub(super) fn read(plan: &Keys<'_>, requests: &[Option<String>]) -> Result<Vec<O
         if names.contains(&name) {
             let wrong = format!("the name '{name}' for the second time");
             let node = load.get("name").unwrap_or(node);
-            return Err(load.refused(node, &wrong, "a name of its own for each load", "name: spike"));
+            return Err(load.refused(node, &wrong, "a unique name for each load", "name: spike"));
         }
         names.push(name.clone());
         let start =

@@ -31,7 +31,7 @@ static OF_PROXIES: Rule = Rule {
 pub(super) static CASE: Case = Case {
     number: 12,
     name: "continue",
-    title: "A client that expects 100 is told what to do",
+    title: "A client that expects 100 gets an answer",
     why: "A client that waits for 100 in vain waits for seconds before each upload.",
     issues: &["node-http-proxy#1219", "h2o#3316"],
     asks: "The client sends a head with Expect: 100-continue and waits; the server sends 100, or refuses with 417. Which one comes, \

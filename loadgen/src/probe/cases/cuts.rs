@@ -11,7 +11,7 @@ use super::{
 pub(super) static CASE: Case = Case {
     number: 2,
     name: "cut-reply",
-    title: "A cut reply can be told from a whole one",
+    title: "A cut reply can be distinguished from a whole one",
     why: "A download that was cut and looks whole is stored, cached and believed.",
     issues: &["traefik#13568", "golang/go#23643", "haproxy#2749"],
     asks: "The server breaks a reply off in the middle. Can the client tell? A reply that ends without a sign of that is broken; \

@@ -17,7 +17,7 @@ pub(super) static EARLY: Case = Case {
     number: 4,
     name: "early-reply",
     title: "A reply during an upload reaches the client",
-    why: "A client that is told early stops sending; one that is not, or whose connection is reset, sees no reason at all.",
+    why: "A client that learns it early stops sending; one that does not, or whose connection is reset, sees no reason at all.",
     issues: &["envoy#2929", "envoy#44749", "haproxy#3495"],
     asks: "The server replies with 413 to the head of an upload, of which the client has sent a part. Does the reply come before the \
            client has sent the rest?",

@@ -12,7 +12,7 @@ pub(super) static CASE: Case = Case {
     number: 11,
     name: "refused-stream",
     title: "A client learns that its request was not processed",
-    why: "Clients may repeat safely what was not processed, if they are told that it was not.",
+    why: "Clients may repeat safely what was not processed, if they know that it was not.",
     issues: &["envoy#36450", "envoy#68"],
     asks: "The server refuses a POST with REFUSED_STREAM, or says with GOAWAY that it has not processed it. Does the client learn \
            that, or does the proxy repeat the request, as it may?",

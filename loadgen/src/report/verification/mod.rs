@@ -26,7 +26,7 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
         (&found.never_arrived.not_written, "did not leave and were not answered"),
         (
             &found.never_arrived.refused,
-            "were refused by a server in each attempt: it never processed them, and they are safe to send again",
+            "were refused by a server in each attempt: it never processed them, and they are safe to retry",
         ),
         (&found.answered_in_place, "arrived, and the reply that came back is not the server's"),
         (&found.cut_on_the_way_back, "arrived and were answered, and the reply was cut on the way back"),
@@ -73,7 +73,7 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
     for (epoch, replies) in &found.epochs_lost {
         let replies = count(*replies);
         sentences.push(format!(
-            "a server (epoch {epoch:08x}) gave {replies} replies and has not told what it has seen"
+            "a server (epoch {epoch:08x}) gave {replies} replies and has not reported what it has seen"
         ));
     }
     let proven = found.tokens.iter().filter(|survival| !survival.is_off());
@@ -94,7 +94,7 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
 fn first(found: &Verification) -> String {
     let all = count(found.sent);
     if found.servers.is_empty() {
-        return format!("of {all} requests nothing is proven: no server has told what it has seen");
+        return format!("of {all} requests nothing is proven: no server has reported what it has seen");
     }
     let whole = if found.payload.encoded == 0 { ", whole" } else { "" };
     if found.is_clean() && found.sent == 1 {

@@ -113,7 +113,7 @@ impl Socket {
 
     /// Why it has to be closed by this end, if it has.
     pub(super) fn out_of_step(&self) -> Option<Failure> {
-        let message = "loadgen closed the WebSocket: an echo is missing, and those of messages without numbers can't be told apart";
+        let message = "loadgen closed the WebSocket: an echo is missing, and those of messages without numbers can't be distinguished";
         self.is_out_of_step.then(|| Failure::new(Cause::ClosedEarly, message))
     }
 
