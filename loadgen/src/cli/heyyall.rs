@@ -8,9 +8,9 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     adapters::{Adapted, Keeping, Page, fields, id_header, read_json, told_as, version},
-    args::{normalization, whole},
     formats::{DetailWord, Format},
     output::Output,
+    values::{normalization, whole},
 };
 use crate::{
     plan::{

@@ -36,7 +36,9 @@ pub(crate) fn judge_streams(
     }
     if streams.replies_left_out() > 0 {
         let replies = streams.replies_left_out();
-        found.off.push(format!("{replies} replies have numbers beyond what is kept: lost ones are not reported"));
+        found
+            .off
+            .push(format!("{replies} replies have numbers beyond what is kept: lost ones are not reported"));
     }
     let mut reordered = Reordered::default();
     add(&mut reordered.on_the_way_there, &streams.reordered_there, "arrived behind a later one");
