@@ -1,4 +1,4 @@
-//! What became of connections.
+//! What happened to connections.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ impl<'a> JsonConnections<'a> {
     }
 }
 
-/// What became of connections without requests.
+/// What happened to connections without requests.
 #[derive(Serialize)]
 struct JsonIdle<'a> {
     wanted: u64,

@@ -1,4 +1,4 @@
-//! What became of requests: counts, by name and by server, and what failed.
+//! What happened to requests: counts, by name and by server, and what failed.
 
 use serde::Serialize;
 
@@ -52,7 +52,7 @@ impl JsonRequests {
     }
 }
 
-/// What became of one of several requests.
+/// What happened to one of several requests.
 #[derive(Serialize)]
 pub(super) struct JsonRequestRecords<'a> {
     name: &'a str,

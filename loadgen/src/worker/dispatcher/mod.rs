@@ -53,7 +53,7 @@ fn pick_up_at(next: Option<Due>, later: &Own, start: Nanos, together: Nanos) -> 
     start.saturating_add(if are_others_due { latest } else { due.at })
 }
 
-/// The most that are picked up at the same time: what is picked up later than another has waited for its sending.
+/// The maximum number that are picked up at the same time: what is picked up later than another has waited for its sending.
 const BATCH: usize = 64;
 
 #[derive(Debug)]
