@@ -14,7 +14,7 @@ pub fn resident(pid: u32) -> io::Result<u64> {
     parse(&text, "VmRSS:").ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
-/// The most that was resident of it so far (`VmHWM`).
+/// The most memory that was resident of it so far (`VmHWM`).
 ///
 /// # Errors
 /// The process is gone.

@@ -53,7 +53,7 @@ impl Sample {
     }
 }
 
-/// What became of a contender.
+/// What happened to a contender.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {

@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(writeln!(out, "{{\"messages\":{messages},\"failed\":{failed},\"seconds\":{seconds}}}")?)
 }
 
-/// What became of messages.
+/// What happened to messages.
 #[derive(Default)]
 struct Counts {
     /// Those whose echo has come.

@@ -57,7 +57,7 @@ pub struct Crowd<'a> {
     pub limits: SystemLimits,
 }
 
-/// What became of a row.
+/// What happened to a row.
 #[derive(Clone, Copy, Debug)]
 struct CrowdResult {
     took: Duration,

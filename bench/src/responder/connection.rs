@@ -13,7 +13,7 @@ use rustix::{
 
 use super::{h2c, http1};
 
-/// Most bytes read in one go, and so the most that one write answers. A client may send frames of 16 KiB
+/// The maximum number of bytes read in one go, and so the maximum that one write answers. A client may send frames of 16 KiB
 /// (RFC 9113 section 4.2), which fit.
 const READ_SIZE: usize = 64 * 1024;
 

@@ -14,12 +14,12 @@ use http::{HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 
 use super::{
-    args::normalization,
     formats::{self, Format, ReportFile},
     hammer::Hammer,
     heyyall::Heyyall,
     load_tester::LoadTester,
     output::Output,
+    values::normalization,
 };
 use crate::{
     plan::{Plan, PlanError, Version},

@@ -2,12 +2,8 @@
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
-use clap::{
-    Parser,
-    builder::{BoolishValueParser, PossibleValue, PossibleValuesParser, TypedValueParser},
-};
+use clap::{Parser, builder::BoolishValueParser};
 use command_line::Variables;
-use contract::quantity::{self, LONGEST_TIME};
 use transport::proxy_protocol::HeaderVersion;
 
 use super::{
@@ -16,82 +12,18 @@ use super::{
     exit::FailOn,
     find_max_args::FindMaxArgs,
     formats::{DetailWord, Format, ReportFile},
+    help::{AFTER_HELP, AFTER_LONG_HELP},
     instead::Instead,
+    values::{
+        GrpcEncoding, TlsVersion, abort_on, around, expect_status, label, normalization, on_overload,
+        proxy_protocol, rate, retry, rounds, size, speed, time, whole,
+    },
 };
-
 use crate::{
     outcome::ExpectedStatus,
     plan::{OnOverload, Retry, load},
-    summary::MAX_ROUNDS,
     verdict::Threshold,
 };
-
-const AFTER_HELP: &str = "\
-Examples:
-  loadgen localhost:8080                               HTTP/2 without TLS for 10 s (closed loop)
-  loadgen -r 1000 -d 1m http://localhost:8080/bin/1K   HTTP/1.1 at a constant rate (open loop)
-  loadgen -r 200 -c 100 ws://localhost:8080/ws         messages on 100 WebSockets
-  loadgen --once -H 'accept: text/html' localhost:8080 one request and its response, in full
-
---help explains each option, the environment variables and the exit codes.";
-
-const AFTER_LONG_HELP: &str = "\
-Times: 500ms, 10s, 1m30s, or a number of seconds.
-
-Environment: each option is also a variable, LOADGEN_ and its name: LOADGEN_RATE, LOADGEN_MAX_IN_FLIGHT and so on; \
-switches are true or false, header fields are separated by line ends. An option on the command line takes precedence, \
-and an empty variable counts as unset, except for LOADGEN_URL: there it is a mistake.
-
-Exit codes, the first that applies:
-  130  interrupted
-  2    invalid arguments
-  1    the run failed: fewer than half of the requests succeeded; or it could not begin
-  99   a threshold was crossed, or probe found a broken MUST
-  3    what --fail-on names happened
-  4    a threshold on a time could not be judged
-  0    done
-
-Examples:
-  A server in this process, to see what comes out:
-      loadgen
-  HTTP/2 without TLS, as fast as responses come (closed loop), for 10 s:
-      loadgen localhost:8080
-  HTTP/1.1, 1,000 requests per second (open loop) for a minute:
-      loadgen -r 1000 -d 1m http://localhost:8080/bin/1K
-  A minute of 100 requests per second, a ramp up to 1,000 in half a minute, a spike, after 10 s that do not count:
-      loadgen --stages 1m@100,30s@100..1000,5s@3000,30s@1000 --warmup 10s localhost:8080
-  Requests at random times, as of many independent users:
-      loadgen -r 500 --poisson -d 1m localhost:8080
-  HTTP/1.1, 100,000 requests over 50 connections (closed loop):
-      loadgen -c 50 -n 100000 http://localhost:8080/
-  POST with a body:
-      loadgen -r 500 -b '{}' -H 'content-type: application/json' localhost:8080
-  gRPC calls, unary and of a stream of ten messages each:
-      loadgen -r 500 -b '{}' grpc://localhost:8080/echo.EchoService/Echo
-      loadgen --messages=10 --message-interval=50ms -r 20 grpc://localhost:8080/echo.EchoService/StreamEcho
-  Messages on 100 WebSockets, each with a ping every 5 s:
-      loadgen -r 200 -c 100 --ping-interval=5s ws://localhost:8080/ws
-  One request and its response, in full:
-      loadgen --once -H 'accept: text/html' localhost:8080
-  A report for programs:
-      loadgen -o json localhost:8080
-  A report for people, and others in files:
-      loadgen --report=run.json --report=run.md localhost:8080
-  The report of a run that was kept, and one of two shards that ran at the same time:
-      loadgen report run.json --threshold 'p(99)<200ms'
-      loadgen merge one.json other.json
-  The highest rate that the target holds within bounds:
-      loadgen find-max --slo 'p(99)<20ms && error_rate<0.1%' localhost:8080
-  What a proxy adds to a request:
-      loadgen compare direct=localhost:8080/bin/1K nginx=localhost:8081/bin/1K
-  What a proxy does in the cases that matter, with dummy-server behind it:
-      loadgen probe --direct=http://localhost:8080 nginx=http://localhost:8081 --report=probe.html
-  Five rounds before a change and five after it, compared:
-      loadgen --repeat=5 --report=old.json localhost:8080
-      loadgen diff old.json new.json --fail-on-regression=5%";
-
-/// The largest `--nf`.
-const MAX_NF: u32 = 1_000_000;
 
 const TARGET: &str = "Target";
 const ROUTE: &str = "Route";
@@ -727,128 +659,4 @@ pub struct Args {
     /// The comparison that is done instead of a run: `compare`.
     #[arg(skip)]
     pub(super) compare: Option<Compare>,
-}
-
-/// `--tls-min-version`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum TlsVersion {
-    /// RFC 5246.
-    #[value(name = "1.2")]
-    V1_2,
-    /// RFC 8446.
-    #[value(name = "1.3")]
-    V1_3,
-}
-
-/// `--grpc-encoding`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum GrpcEncoding {
-    /// As they are.
-    Identity,
-    /// RFC 1952.
-    Gzip,
-}
-
-/// `--repeat`.
-fn rounds(text: &str) -> Result<usize, String> {
-    let rounds = whole::<usize>(text)?;
-    if (1..=MAX_ROUNDS).contains(&rounds) { Ok(rounds) } else { Err(format!("not from 1 to {MAX_ROUNDS}")) }
-}
-
-/// `--label`.
-fn label(text: &str) -> Result<(String, String), &'static str> {
-    let is_printable = text.len() <= 4096 && !text.contains(char::is_control);
-    let label = text.split_once('=').filter(|(name, _)| is_printable && !name.is_empty());
-    label.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or("no name=value")
-}
-
-/// `--expect-status`: those beside 2xx and OK.
-fn expect_status(text: &str) -> Result<ExpectedStatus, String> {
-    ExpectedStatus::default().with(text)
-}
-
-/// `--abort-on`: a threshold that can be judged while a run goes on.
-fn abort_on(text: &str) -> Result<Threshold, String> {
-    let threshold: Threshold = text.parse()?;
-    if threshold.can_abort() { Ok(threshold) } else { Err("it is known at the end alone".to_owned()) }
-}
-
-/// `--on-overload`.
-fn on_overload() -> impl TypedValueParser<Value = OnOverload> {
-    let values = [PossibleValue::new("queue"), PossibleValue::new("drop")];
-    let read = |value: String| if value == "drop" { OnOverload::Drop } else { OnOverload::Queue };
-    PossibleValuesParser::new(values).map(read)
-}
-
-/// `--proxy-protocol`.
-fn proxy_protocol() -> impl TypedValueParser<Value = HeaderVersion> {
-    let values = ["v1", "v2"].map(PossibleValue::new);
-    PossibleValuesParser::new(values)
-        .map(|value| if value == "v1" { HeaderVersion::V1 } else { HeaderVersion::V2 })
-}
-
-/// `--retry`.
-fn retry() -> impl TypedValueParser<Value = Retry> {
-    let values = ["none", "safe", "idempotent"].map(PossibleValue::new);
-    PossibleValuesParser::new(values).map(|value| match value.as_str() {
-        "none" => Retry::None,
-        "idempotent" => Retry::Idempotent,
-        _ => Retry::Safe,
-    })
-}
-
-// What these refuse is worded by `plan::accepted`.
-
-pub(super) fn rate(text: &str) -> Result<f64, &'static str> {
-    quantity::decimal_within(text, &(0.0..=f64::MAX)).ok_or("a number")
-}
-
-pub(super) fn whole<N: TryFrom<u64>>(text: &str) -> Result<N, &'static str> {
-    quantity::count(text).and_then(|number| N::try_from(number).ok()).ok_or("a whole number")
-}
-
-/// `--around`: above 0, up to an hour.
-fn around(text: &str) -> Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_secs(3600);
-    let time = quantity::duration_or_seconds(text, LONGEST).filter(|time| !time.is_zero());
-    time.ok_or_else(|| {
-        format!("invalid value '{}'; accepted: a time above 0, up to 1h; example: 5s", text.escape_debug())
-    })
-}
-
-/// Reads `2x`, `0.5x` or `2`.
-fn speed(text: &str) -> Result<f64, &'static str> {
-    quantity::decimal_within(text.strip_suffix('x').unwrap_or(text), &(0.0..=f64::MAX)).ok_or("a multiple")
-}
-
-/// Reads `512`, `64K`, `1M`.
-fn size(text: &str) -> Result<u64, &'static str> {
-    quantity::size(text).ok_or("a size")
-}
-
-/// `--nf`: 0, or how many times the shortest time.
-pub(super) fn normalization(text: &str) -> Result<u32, &'static str> {
-    whole::<u32>(text).ok().filter(|factor| *factor == 0 || (2..=MAX_NF).contains(factor)).ok_or("a factor")
-}
-
-/// Reads `500ms`, `1m30s`, `1.5s`, or a number of seconds.
-pub(super) fn time(text: &str) -> Result<Duration, &'static str> {
-    quantity::duration_or_seconds(text, LONGEST_TIME).ok_or("a time")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_read_as_people_type_them() {
-        for (text, millis) in
-            [("500ms", 500), ("10s", 10_000), ("1m30s", 90_000), ("2", 2_000), ("0.25", 250)]
-        {
-            assert_eq!(time(text), Ok(Duration::from_millis(millis)), "{text}");
-        }
-        for text in ["", "-1s", "ten", "5 parsecs", "NaN"] {
-            assert!(time(text).is_err(), "{text}");
-        }
-    }
 }

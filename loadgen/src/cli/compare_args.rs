@@ -9,8 +9,9 @@ use clap::{
 use command_line::Refusal;
 
 use super::{
-    args::{Args, rate, whole},
+    args::Args,
     compare_cpu::{CpuOf, MAX_PIDS},
+    values::{rate, whole},
 };
 use crate::{
     compare::{Bound, Bounded, MAX_BLOCKS, MAX_CONTENDERS, blocks_needed, blocks_wanted, bound},

@@ -8,7 +8,7 @@ use std::{
 
 use contract::quantity;
 
-/// The most processes that are named of a contender.
+/// The maximum number of processes that are named of a contender.
 pub(super) const MAX_PIDS: usize = 64;
 
 /// What /proc counts CPU time in (USER_HZ), whatever the kernel's own clock does.

@@ -35,7 +35,7 @@ pub(super) struct During {
     pub(super) around: Duration,
 }
 
-/// A command that is run on a thread of its own.
+/// A command that is run on its own thread.
 #[derive(Debug)]
 pub(super) struct WatchedCommand {
     around: Duration,

@@ -6,8 +6,9 @@ use clap::{Arg, Args as _, Command, CommandFactory as _, builder::Resettable};
 use command_line::Refusal;
 
 use super::{
-    args::{Args, rate, time},
+    args::Args,
     kept::share_within,
+    values::{rate, time},
 };
 use crate::{
     plan::{Plan, PlanError, accepted, load},

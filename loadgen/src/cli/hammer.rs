@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{
     adapters::{Adapted, Reporting, fields, id_header, read_json, told_as, version},
-    args::{rate, time},
+    values::{rate, time},
 };
 use crate::plan::{Plan, PlanError, accepted};
 

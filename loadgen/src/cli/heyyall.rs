@@ -8,9 +8,9 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     adapters::{Adapted, Keeping, Page, fields, id_header, read_json, told_as, version},
-    args::{normalization, whole},
     formats::{DetailWord, Format},
     output::Output,
+    values::{normalization, whole},
 };
 use crate::{
     plan::{
@@ -25,7 +25,7 @@ const OPTIONS: [&str; 8] = ["config", "loglevel", "out", "detail", "nf", "cpus",
 /// The log level from which on no progress is shown: that of errors.
 const QUIET: u8 = 3;
 
-/// The most endpoints that are read: more can't have a whole percentage each.
+/// The maximum number of endpoints that are read: more can't have a whole percentage each.
 const MAX_ENDPOINTS: usize = 1000;
 
 const URL: Accepted = Accepted {

@@ -12,11 +12,11 @@ use command_line::Refusal;
 use contract::quantity;
 
 use super::{
-    args::normalization,
     conclude::{EndedRun, View, conclude},
     exit::Exit,
     formats::{self, DetailWord, Format, ReportFile, ReportFiles, shown},
     output,
+    values::normalization,
 };
 use crate::{
     plan::PlanError,

@@ -4,7 +4,7 @@ use command_line::{Accepted, Refusal};
 
 use super::{
     adapters::{Adapted, Reporting, told_as, version},
-    args::whole,
+    values::whole,
 };
 use crate::plan::{Plan, PlanError, accepted};
 

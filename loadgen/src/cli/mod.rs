@@ -19,6 +19,7 @@ mod find_max;
 mod find_max_args;
 mod formats;
 mod hammer;
+mod help;
 mod heyyall;
 mod instead;
 mod interrupt;
@@ -35,6 +36,7 @@ mod progress;
 mod read;
 mod rounds;
 mod shorthand;
+mod values;
 mod wait;
 
 pub use adapters::Adapter;

@@ -21,7 +21,7 @@ use crate::{
     report::probe as report,
 };
 
-/// The most proxies of one matrix.
+/// The maximum number of proxies of one matrix.
 const MAX_PROXIES: usize = 16;
 const EXAMPLE: &str = "loadgen probe --direct=http://localhost:8080 nginx=http://localhost:8081";
 

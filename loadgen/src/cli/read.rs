@@ -13,12 +13,13 @@ use clap::{
 use command_line::{Failure, Parsed, Refusal};
 
 use super::{
-    args::{Args, GrpcEncoding, TlsVersion},
+    args::Args,
     compare_args::{self, Compare},
     find_max_args::{self, FindMaxArgs},
     heyyall,
     probe_args::ACCEPTED as PROBE,
     shorthand::{self, BodyArgument, COMPRESSED},
+    values::{GrpcEncoding, TlsVersion},
 };
 use crate::{
     plan::{self, Plan, PlanError, Target, Version, accepted, call, target::Braces},

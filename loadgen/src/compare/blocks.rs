@@ -9,7 +9,7 @@ use super::{interval::outside, tax::MISS};
 /// With fewer blocks there is no interval of 95%.
 pub const MIN_BLOCKS: usize = 6;
 
-/// The most blocks that are measured.
+/// The maximum number of blocks that are measured.
 pub const MAX_BLOCKS: usize = 100;
 
 /// How many blocks this number of contenders needs for a difference at the median to be found at all.

@@ -36,7 +36,7 @@ pub use bound::{Bound, Bounded};
 pub use interval::{MedianInterval, median, of_median};
 pub use tax::{FIGURES, Tax, TaxFigure, TaxFinding, judged_taxes};
 
-/// The most contenders of a comparison.
+/// The maximum number of contenders of a comparison.
 pub const MAX_CONTENDERS: usize = 16;
 
 /// Parts of each one's own knee at which a curve has points.

@@ -14,10 +14,10 @@ use wire::Fields;
 
 use super::zstandard;
 
-/// The most codings of one body, each of which is decoded on its own.
+/// The maximum number of codings of one body, each of which is decoded on its own.
 const MAX_CODINGS: usize = 4;
 
-/// The most members of a body in gzip: empty ones give nothing, and each takes its time.
+/// The maximum number of members of a body in gzip: empty ones give nothing, and each takes its time.
 const MAX_MEMBERS: usize = 4096;
 
 /// What is read at a time of content in br, in bytes.

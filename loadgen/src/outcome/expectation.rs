@@ -16,7 +16,7 @@ use crate::{clock::Nanos, numbers};
 /// How much of a body is held for a check by default, in bytes.
 pub(crate) const DEFAULT_HELD: u64 = 1 << 20;
 
-/// The most that a plan may have held of a body, in bytes.
+/// The maximum that a plan may have kept of a body, in bytes.
 pub(crate) const MAX_HELD: u64 = 64 << 20;
 
 /// What is shown of what was found, in characters.
@@ -78,7 +78,7 @@ enum PathStep {
     Index(usize),
 }
 
-/// The most steps of a path.
+/// The maximum number of steps of a path.
 const MAX_STEPS: usize = 100;
 
 impl JsonPath {

@@ -155,7 +155,7 @@ impl InFlight {
     }
 }
 
-/// What became of a request.
+/// What happened to a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome<'a> {
     /// The reply is complete.

@@ -12,10 +12,10 @@ use super::{
     template::{Template, Values},
 };
 
-/// The most calls whose messages are encoded to check them.
+/// The maximum number of calls whose messages are encoded to check them.
 const MAX_CHECKED: u64 = 10_000;
 
-/// The most of their JSON, in bytes: a message may be long.
+/// The maximum size of their JSON, in bytes: a message may be long.
 const MAX_CHECKED_TOGETHER: usize = 64 << 20;
 
 /// When they are due: about now, so that `{{now ms}}` is as long as in a run.

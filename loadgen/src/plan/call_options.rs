@@ -25,7 +25,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The most messages that a call sends.
+/// The maximum number of messages that a call sends.
 pub const MAX_MESSAGES: u64 = 1_000_000_000;
 
 /// What is wanted of a gRPC call beside its method, its message and its metadata. What is left out is as on the command line.

@@ -15,16 +15,16 @@ use super::{
 /// The largest flow-control window (RFC 9113 section 6.9.1).
 const LARGEST_WINDOW: u64 = (1 << 31) - 1;
 
-/// The most idle connections that are accepted.
+/// The maximum number of idle connections that are accepted.
 pub const MAX_IDLE_CONNECTIONS: usize = 1_000_000;
 
 /// The maximum number of requests at the same time on a connection of HTTP/1.1 that is accepted.
 pub const MAX_PIPELINE: usize = 1000;
 
-/// The most redirects that are followed for a request.
+/// The maximum number of redirects that are followed for a request.
 pub const MAX_FOLLOW: u8 = 20;
 
-/// The most bytes per second of a connection that are accepted.
+/// The maximum number of bytes per second of a connection that are accepted.
 pub const MAX_BYTE_RATE: u64 = 1 << 40;
 
 /// What is wanted of connections, before it is checked. What is left out is as by default.

@@ -18,7 +18,7 @@ use super::{
     rows::{MAX_ROWS_FILE, Rows},
 };
 
-/// The most that files of a plan hold together, in bytes.
+/// The maximum size of all files of a plan together, in bytes.
 pub(crate) const MAX_CONTENTS: u64 = 1 << 30;
 
 /// What was read so far.

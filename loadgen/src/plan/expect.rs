@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// The most expectations of one kind.
+/// The maximum number of expectations of one kind.
 const MAX_EXPECTATIONS: usize = 100;
 
 /// What is expected of the replies to a request, before it is checked. All of it has to be met; a reply that does not is

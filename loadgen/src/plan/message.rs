@@ -60,7 +60,7 @@ impl MessageOptions {
     }
 }
 
-/// What became of a message on its way.
+/// What happened to a message on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sameness {
     /// It is the same.

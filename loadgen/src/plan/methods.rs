@@ -20,7 +20,7 @@ pub(super) const ECHO: &str = "echo.EchoService";
 /// What is sent to it where no message is given.
 const ECHO_MESSAGE: &str = r#"{"message":"hello"}"#;
 
-/// The most fields, services or methods that a message lists.
+/// The maximum number of fields, services or methods that a message lists.
 const MAX_LISTED: usize = 12;
 
 /// The longest message of a reply that is shown, in bytes, also where it comes compressed.
@@ -29,7 +29,7 @@ const MAX_SHOWN: usize = 16 << 20;
 /// The same of all messages of a reply.
 const MAX_SHOWN_TOGETHER: usize = 64 << 20;
 
-/// The most messages of a reply that are shown.
+/// The maximum number of messages of a reply that are shown.
 const MAX_MESSAGES_SHOWN: usize = 10_000;
 
 /// What kind of method is called.

@@ -21,7 +21,7 @@ pub(crate) struct Mix {
     shares: Arc<[u32]>,
     /// How many arrivals there will be, if that is known.
     total: Option<u64>,
-    /// Parts that share the arrivals, each every so-many-th.
+    /// Parts that share the arrivals, each every nth.
     parts: u64,
     /// Whether each arrival has its own place, whatever part it is of.
     is_in_order: bool,

@@ -90,10 +90,10 @@ use crate::{
 /// How many chains of redirects a worker follows at a time.
 pub(crate) const MAX_CHAINS: usize = u16::MAX as usize;
 
-/// The most threads that are accepted: with more of them than CPUs, a run takes longer to begin than to go on.
+/// The maximum number of threads that are accepted: with more of them than CPUs, a run takes longer to begin than to go on.
 pub const MAX_WORKERS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
-/// The most loads that a plan may have at the same time.
+/// The maximum number of loads that a plan may have at the same time.
 pub const MAX_LOADS: usize = 16;
 
 /// A run, decided.

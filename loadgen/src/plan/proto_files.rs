@@ -26,7 +26,7 @@ const SETS: [&str; 4] = ["protoset", "binpb", "pb", "bin"];
 /// The largest set of descriptors, in bytes.
 const MAX_SET: u64 = 64 << 20;
 
-/// The most sources that are compiled together.
+/// The maximum number of sources that are compiled together.
 const MAX_SOURCES: usize = 10_000;
 
 /// The stack of the thread that compiles sources, in bytes: enough for as many as each import the next.

@@ -22,7 +22,7 @@ use crate::clock::Nanos;
 /// The maximum number of requests of a log.
 pub const MAX_REPLAYED: usize = 1_000_000;
 
-/// The most bytes of the targets of all of them.
+/// The maximum number of bytes of the targets of all of them.
 const MAX_TARGETS: usize = 1 << 30;
 
 /// The longest line, in bytes.
@@ -31,7 +31,7 @@ const MAX_LINE: u64 = 64 << 10;
 /// A line that is skipped is at most this long, in bytes: what has no line ends at all is not a log.
 const MAX_SKIPPED: u64 = 16 << 20;
 
-/// The most lines that are looked at.
+/// The maximum number of lines that are looked at.
 const MAX_LINES: u64 = 100_000_000;
 
 /// The largest log, in bytes.

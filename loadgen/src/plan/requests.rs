@@ -25,7 +25,7 @@ use super::{
 /// The maximum number of names that reports distinguish.
 pub const MAX_NAMES: usize = 64;
 
-/// The most lines of a file of URLs.
+/// The maximum number of lines of a file of URLs.
 pub const MAX_URLS: usize = 100_000;
 
 /// The longest name of a request, in bytes.

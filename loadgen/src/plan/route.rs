@@ -19,7 +19,7 @@ use super::{
     target::{Endpoint, without_user},
 };
 
-/// The most addresses that `--bind` names.
+/// The maximum number of addresses that `--bind` names.
 pub const MAX_SOURCES: u128 = 65_536;
 
 /// The maximum number of names that `--resolve` gives addresses to, and of addresses of each.

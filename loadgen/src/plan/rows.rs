@@ -8,10 +8,10 @@ use serde_json::Value;
 /// The largest file that is accepted, in bytes.
 pub(crate) const MAX_ROWS_FILE: u64 = 64 << 20;
 
-/// The most rows that are accepted.
+/// The maximum number of rows that are accepted.
 pub(crate) const MAX_ROWS: usize = 1_000_000;
 
-/// The most columns that are accepted.
+/// The maximum number of columns that are accepted.
 pub(crate) const MAX_COLUMNS: usize = 1000;
 
 /// Whether a header field can have the value: it has no control character.

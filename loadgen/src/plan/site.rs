@@ -11,7 +11,7 @@ use super::{
     load::MAX_TOTAL, places::ValuePlaces, route, target::Braces, tls,
 };
 
-/// The most servers of a plan.
+/// The maximum number of servers of a plan.
 pub const MAX_TARGETS: usize = 64;
 
 /// A server, and how connections get to it.

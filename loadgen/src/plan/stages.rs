@@ -16,7 +16,7 @@ use contract::quantity::{self, LONGEST_TIME};
 use super::load::{MAX_IN_FLIGHT, MAX_RATE, MIN_RATE};
 use crate::schedule::{ConnectionStage, Stage};
 
-/// The most stages that are accepted.
+/// The maximum number of stages that are accepted.
 pub const MAX_STAGES: usize = 1000;
 
 /// Stages that were read.

@@ -18,7 +18,7 @@ use prost::{
 
 use super::{call::Encoding, methods};
 
-/// The most replies of one call that are numbered.
+/// The maximum number of replies of one call that are numbered.
 const MAX_REPLIES: u64 = 1 << 24;
 
 /// The field with the token: `message` of the one service, `payload` of the other.

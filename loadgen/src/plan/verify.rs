@@ -17,7 +17,7 @@ use super::{
 /// The method of gRPC that sends each message of a stream back.
 pub(crate) const ECHO_STREAM: &str = "/echo.EchoService/StreamEcho";
 
-/// The most servers that are named.
+/// The maximum number of servers that are named.
 pub const MAX_LEDGERS: usize = 256;
 
 /// What a verified run does beyond others.

@@ -7,7 +7,7 @@ use super::transcript::Line;
 /// The version of the JSON report.
 pub const VERSION: u32 = 1;
 
-/// What became of what a case asks.
+/// The result of what a case asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -108,7 +108,7 @@ impl Rule {
 /// One round of a variant.
 #[derive(Clone, Debug, Serialize)]
 pub struct CaseRound {
-    /// What became of it.
+    /// What happened to it.
     pub state: State,
     /// How.
     pub what: String,
@@ -119,7 +119,7 @@ pub struct CaseRound {
 /// A variant through one proxy.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cell {
-    /// What became of it in all rounds.
+    /// What happened to it in all rounds.
     pub state: State,
     /// How.
     pub what: String,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::plan::Protocol;
 
-/// The most of a body that is kept.
+/// The maximum number of bytes that are kept of a body.
 const MAX_BODY: usize = 256 << 10;
 /// How much is heard of one reply.
 const MAX_HEARD: usize = 100_000;
@@ -67,7 +67,7 @@ impl<'a> Trial<'a> {
         Instant::now() + self.gate.moment()
     }
 
-    /// A request of its own number.
+    /// A request with its own number.
     pub(super) fn ask(&self, method: &'static str, target: &str) -> Ask {
         self.to(method, target, self.gate.next_id())
     }

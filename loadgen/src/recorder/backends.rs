@@ -9,7 +9,7 @@ use super::{
 };
 use crate::clock::Nanos;
 
-/// The most instances that are kept apart; the others count together as [`OTHERS`].
+/// The maximum number of instances that are kept apart; the others count together as [`OTHERS`].
 const MAX_BACKENDS: usize = 256;
 
 /// With that of the others.

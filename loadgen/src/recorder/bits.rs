@@ -10,7 +10,7 @@ use crate::clock::Nanos;
 /// The width of a bit to begin with, in nanoseconds.
 const WIDTH: Nanos = 1_000_000;
 
-/// The most bits that are kept: an eighth of a mebibyte, 17 minutes by the millisecond.
+/// The maximum number of bits that are kept: an eighth of a mebibyte, 17 minutes by the millisecond.
 const MAX_BITS: u64 = 1 << 20;
 
 /// Bits of time since the start of the run.

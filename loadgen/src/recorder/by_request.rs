@@ -1,4 +1,4 @@
-//! What became of each of a mix's requests, by their names.
+//! What happened to each of a mix's requests, by their names.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,7 +25,7 @@ const MAX_KEPT: usize = MAX_NAMES + 1;
 /// Digits that the histogram of a request keeps.
 const DIGITS: u8 = 2;
 
-/// What became of the requests of one name.
+/// What happened to the requests of one name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestRecords {

@@ -1,4 +1,4 @@
-//! What became of connections: how many were opened, how long that took, and which end closed them.
+//! What happened to connections: how many were opened, how long that took, and which end closed them.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::clock::Nanos;
 /// Digits that the histograms keep.
 const DIGITS: u8 = 2;
 
-/// What became of connections. After a run, each that was opened has been closed.
+/// What happened to connections. After a run, each that was opened has been closed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Connections {
@@ -56,7 +56,7 @@ pub struct Connections {
     pub idle: Option<Box<Idle>>,
 }
 
-/// The most combinations that are kept apart.
+/// The maximum number of combinations that are kept apart.
 const MAX_AGREED: usize = 16;
 
 pub(super) fn histogram() -> Histogram<u64> {

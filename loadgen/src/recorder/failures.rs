@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::encoded::AtMost;
 use crate::outcome::Cause;
 
-/// The most causes that are kept apart; what comes after counts as [`Cause::Other`].
+/// The maximum number of causes that are kept apart; what comes after counts as [`Cause::Other`].
 const MAX_CAUSES: usize = 64;
 
 /// With that of the others.

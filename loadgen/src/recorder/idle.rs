@@ -1,4 +1,4 @@
-//! What became of connections that were kept open beside the load, without requests.
+//! What happened to connections that were kept open beside the load, without requests.
 
 use serde::{Deserialize, Serialize};
 

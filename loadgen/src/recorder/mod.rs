@@ -107,7 +107,7 @@ pub struct Recorder {
     pub backends: Backends,
     /// How it went, second by second.
     pub intervals: Intervals,
-    /// What became of connections.
+    /// What happened to connections.
     pub connections: Connections,
     /// What came back, by the millisecond.
     pub flow: Flow,
@@ -116,7 +116,7 @@ pub struct Recorder {
     /// What dummy-server reports of its own part.
     #[serde(default, skip_serializing_if = "ServerReport::is_empty")]
     pub server_report: ServerReport,
-    /// What became of each of several requests.
+    /// What happened to each of several requests.
     #[serde(default, skip_serializing_if = "ByRequest::is_empty")]
     pub requests: ByRequest,
     /// Replies that were not as the plan expects.

@@ -10,13 +10,13 @@ use crate::plan::target::{REDACTED, without_user};
 /// The longest text of each kind, in bytes.
 const LONGEST_TEXT: usize = 4096;
 
-/// The most words and labels that are kept.
+/// The maximum number of words and labels that are kept.
 const MOST: usize = 256;
 
-/// The most runs that can be one by merging.
+/// The maximum number of runs that can be one by merging.
 const MAX_RUNS: usize = 4096;
 
-/// The most labels that are kept.
+/// The maximum number of labels that are kept.
 pub(crate) const MAX_LABELS: usize = MOST;
 
 /// Where a run comes from. A program that uses the library says what it wants to.

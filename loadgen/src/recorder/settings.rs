@@ -16,7 +16,7 @@ use crate::{
 /// As long as a URL can be, in bytes.
 const LONGEST_TEXT: usize = 64 << 10;
 
-/// The most addresses that are kept.
+/// The maximum number of addresses that are kept.
 const MAX_ADDRESSES: usize = 8;
 
 /// The settings of a run.
@@ -258,7 +258,7 @@ impl RunSettings {
     }
 }
 
-/// The most stages that are shown for people.
+/// The maximum number of stages that are shown for people.
 const MAX_SHOWN: usize = 12;
 
 /// Stages for people, abridged where there are many.

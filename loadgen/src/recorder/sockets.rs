@@ -21,7 +21,7 @@ pub struct Sockets {
     pub lost: u64,
     /// Messages that came back other than they were sent.
     pub wrong: u64,
-    /// Messages that came and are no echo of any that was sent, or the second one.
+    /// Messages that came and are not the echo of any that was sent, or the second one.
     pub unsolicited: u64,
     /// The first one of these, as far as it is shown.
     pub example: String,

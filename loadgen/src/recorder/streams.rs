@@ -1,4 +1,4 @@
-//! What became of each message of streams of gRPC calls in a verified run, as far as this end knows.
+//! What happened to each message of streams of gRPC calls in a verified run, as far as this end knows.
 //!
 //! They are numbered as requests are, apart from them; their fates are kept as those of messages on WebSockets are.
 
@@ -93,7 +93,7 @@ pub(crate) mod settled {
 /// What this end knows of all messages of streams.
 #[derive(Clone, Debug)]
 pub(crate) struct Streams {
-    /// What became of each that was sent.
+    /// What happened to each that was sent.
     pub(crate) known: Verified,
     pub(crate) settled: Pages,
     /// Those that came behind a later one.

@@ -25,7 +25,7 @@ pub struct Times {
     /// The same without what loadgen itself may have delayed: release lag and read lag.
     #[serde(with = "encoded::fine")]
     pub undelayed: Histogram<u64>,
-    /// Due to the end, of requests that did not succeed, whatever became of them.
+    /// Due to the end, of requests that did not succeed, whatever happened to them.
     #[serde(with = "encoded::fine")]
     pub unsuccessful: Histogram<u64>,
     /// Head written to last byte read, of requests that succeeded.

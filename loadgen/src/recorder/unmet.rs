@@ -10,7 +10,7 @@ use super::{
     failures::{MAX_MESSAGE, Seen},
 };
 
-/// The most expectations that are kept apart; what comes after counts as [`OTHERS`].
+/// The maximum number of expectations that are kept apart; what comes after counts as [`OTHERS`].
 const MAX_EXPECTATIONS: usize = 64;
 
 /// With that of the others.

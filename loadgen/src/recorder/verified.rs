@@ -1,4 +1,4 @@
-//! What became of each request of a verified run, as far as this end knows: two bits for each number, and entries of what was
+//! What happened to each request of a verified run, as far as this end knows: two bits for each number, and entries of what was
 //! out of the ordinary.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub(crate) const MAX_EPOCHS: usize = 1024;
 /// How many entries a worker keeps.
 pub(super) const MAX_HURT: usize = 16 << 10;
 
-/// What became of a request, in the two bits of its number.
+/// What happened to a request, in the two bits of its number.
 pub(crate) mod fate {
     use contract::ledger::State;
 

@@ -97,7 +97,7 @@ fn row(name: &str, times: &Histogram<u64>, out: &mut dyn Write) -> io::Result<()
     writeln!(out)
 }
 
-/// What became of the requests with one method to one endpoint.
+/// What happened to the requests with one method to one endpoint.
 struct HeyyallMethod<'a> {
     url: &'a str,
     method: &'a str,

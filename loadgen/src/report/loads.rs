@@ -70,7 +70,7 @@ pub(super) fn rows(reports: &[Report<'_>]) -> Vec<[String; 7]> {
     rows
 }
 
-/// What became of the requests of all.
+/// What happened to the requests of all.
 pub(super) fn total(reports: &[Report<'_>]) -> Counts {
     reports.iter().fold(Counts::default(), |mut all, report| {
         all.merge(&report.summary.records.counts);

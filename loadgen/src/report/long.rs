@@ -5,7 +5,7 @@ use crate::{
     summary::Summary,
 };
 
-/// The most intervals that are listed; CSV has all of them.
+/// The maximum number of intervals that are listed; CSV has all of them.
 const MAX_INTERVALS: usize = 60;
 
 /// Names of the columns of [`intervals`].

@@ -12,7 +12,7 @@ use crate::{
     verdict::{Judged, QUANTILES, Time},
 };
 
-/// The most backends that are listed.
+/// The maximum number of backends that are listed.
 const MAX_BACKENDS: usize = 20;
 
 /// Writes the report.

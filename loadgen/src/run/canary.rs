@@ -1,7 +1,7 @@
 //! Canaries of a verified run: one request per method, protocol and target before it begins, which shows whether tokens get to a
 //! server and back. What does not in the field is tried in the query, and what does not come back is asked for.
 //!
-//! Each is a run of one request, with a run id of its own and a load that no plan has, so that no ledger of the run counts it and
+//! Each is a run of one request, with its own run id and a load that no plan has, so that no ledger of the run counts it and
 //! none of another load is taken for it. Nothing here opens a connection itself.
 
 use std::{

@@ -30,7 +30,7 @@ const METHODS: [&str; 2] = [
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
-/// The most files that a server may describe.
+/// The maximum number of files that a server may describe.
 const MAX_FILES: usize = 10_000;
 
 /// What servers are asked: `grpc.reflection.v1.ServerReflectionRequest`, as far as it is needed.

@@ -48,7 +48,7 @@ impl ConnectionStages {
         self.0.last().map_or(0, |last| last.to)
     }
 
-    /// The most that there are at any time.
+    /// The maximum number that there are at any time.
     #[must_use]
     pub fn most(&self) -> usize {
         self.0.iter().map(|stage| stage.from.max(stage.to)).max().unwrap_or(0)

@@ -1,6 +1,6 @@
 //! Requests at a steady rate.
 //!
-//! Number `n` of the whole run is due at `n / rate`, in closed form, so that no error adds up. A part owns every so-many-th,
+//! Number `n` of the whole run is due at `n / rate`, in closed form, so that no error adds up. A part owns every nth,
 //! which shifts the parts' phases evenly and makes the total exact whatever their number.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Who does which of what is numbered: every so-many-th.
+//! Which part does which of what is numbered: every nth.
 
 /// One of the parts of a run that are as equal as can be: what is numbered `n` belongs to part `n % of`.
 ///

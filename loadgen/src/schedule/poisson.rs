@@ -3,7 +3,7 @@
 //!
 //! Each part draws from its own stream, seeded by the run's seed and the part: parts are independent, and together
 //! they are a Poisson process at the whole rate. The same seed and number of parts give the same times; a clone goes on with
-//! the same draws. Numbers are those of a part's every so-many-th, so that they are unique; at the end of the run some may be
+//! the same draws. Numbers are those of a part's every nth, so that they are unique; at the end of the run some may be
 //! missing, as one part draws more than another.
 
 use std::time::Duration;

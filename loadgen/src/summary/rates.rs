@@ -166,7 +166,7 @@ impl Summary {
     }
 
     /// Whether what was outstanding grew over the second half of the window, in its last quarter about as fast as in the one before,
-    /// although replies came: in whichever order a target answers. Times can't tell if it is not the order of requests: those that are
+    /// although replies came: in whichever order a target answers. Times can't show that unless it is the order of requests: those that are
     /// left behind are then as many among the first requests as among the last.
     fn outstanding_grew(&self) -> bool {
         let (trend, flow, window) = (&self.records.trend, &self.records.flow, nanos(self.window()));

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{InvalidRecords, Loads, RoundsOfLoads, Summary, file};
 use crate::plan::MAX_LOADS;
 
-/// The most rounds that are kept; of several loads, the most records: rounds times loads.
+/// The maximum number of rounds that are kept; of several loads, that of records: rounds times loads.
 pub const MAX_ROUNDS: usize = 100;
 
 /// The longest file that is read, in bytes: a hundred rounds of half an hour each need 50 MiB.

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use super::{Judged, Judgement, Limit, Percentile, RunOutcome, Threshold};
 use crate::{numbers::seconds, search::Evidence, summary::Summary};
 
-/// The most bounds of a service level objective.
+/// The maximum number of bounds of a service level objective.
 const MAX_BOUNDS: usize = 16;
 
 /// A service level objective: [thresholds](Threshold) that have to hold together, as `p(99)<20ms && error_rate<0.1%`.

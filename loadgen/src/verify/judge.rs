@@ -22,7 +22,7 @@ const MAX_UNPACKED: u64 = 256 << 10;
 /// How many more pages one server may report than there are of the run: those of 16 million numbers that were never sent.
 const MAX_FOREIGN: u64 = 4096;
 
-/// What became of a request that has a reply without any token, and why.
+/// What happened to a request that has a reply without any token, and why.
 const NO_TOKEN: (State, State) = (fate::OTHERWISE, reason::UNWRITTEN_OR_NO_TOKEN);
 
 /// What came of asking.
@@ -295,7 +295,7 @@ impl About<'_> {
             return;
         }
         let trust = match self.sent.trust.map_or(Trust::Whole, |trust| trust(number)) {
-            // Its token got there, whatever became of that of the canary.
+            // Its token got there, whatever happened to that of the canary.
             Trust::Nothing if is_seen => Trust::Arrival,
             trust => trust,
         };

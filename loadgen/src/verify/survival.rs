@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What became of tokens of requests with one method, over one protocol, to one target.
+/// What happened to tokens of requests with one method, over one protocol, to one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Survival {

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use super::own::Own;
 use crate::{clock::Nanos, outcome::Arrival};
 
-/// The most batches kept apart. Beyond, the last one is lengthened, and its later requests count as picked up when due.
+/// The maximum number of batches kept apart. Beyond, the last one is lengthened, and its later requests count as picked up when due.
 const MAX_BATCHES: usize = 65_536;
 
 #[derive(Debug, Default)]

@@ -26,7 +26,7 @@ use crate::{
     schedule::{ConnectionStages, Part},
 };
 
-/// The most batches that are picked up in one turn, so that a run which is far behind still sees its end.
+/// The maximum number of batches that are picked up in one turn, so that a run which is far behind still sees its end.
 const MAX_BATCHES: usize = 2000;
 
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use crate::plan::{
 /// What each of several loads may say beside.
 pub(super) const OF_SEVERAL: &[&str] = &["name", "start", "requests", "thresholds"];
 
-/// The most bounds that a load is held against.
+/// The maximum number of bounds that a load is held against.
 const MAX_THRESHOLDS: usize = 64;
 
 /// How many names a message has.

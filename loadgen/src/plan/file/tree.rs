@@ -11,7 +11,7 @@ use crate::plan::{PlanError, places::Position};
 /// How deep lists and maps may lie within each other.
 const MAX_DEPTH: usize = 32;
 
-/// The most values of all kinds.
+/// The maximum number of values of all kinds.
 const MAX_NODES: usize = 200_000;
 
 /// A value, and where it begins, counted from 1.

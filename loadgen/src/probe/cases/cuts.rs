@@ -24,7 +24,7 @@ pub(super) static CASE: Case = Case {
 
 async fn attempt(variant: &'static str, trial: &mut Trial<'_>) -> CaseOutcome {
     if variant == "chunked-close" && trial.is_behind("HTTP/1.0") {
-        // There, a reply without a length ends with its connection: the proxy can't tell either.
+        // There, a reply without a length ends with its connection: the proxy can't know either.
         return Ok(CaseFinding::not_applicable("needs HTTP/1.1 or HTTP/2 between proxy and server"));
     }
     let chunked = if variant.starts_with("chunked") { "&chunked=true" } else { "" };

@@ -147,7 +147,7 @@ pub(super) fn judge_crossed(trial: &Trial<'_>, what: impl Into<String>) -> CaseF
     }
 }
 
-/// A reply that was cut and ends as if it was whole: the client that can't tell is the proxy, and the rule one of HTTP/1.
+/// A reply that was cut and ends as if it was whole: the client that can't know is the proxy, and the rule one of HTTP/1.
 fn taken_for_whole(trial: &Trial<'_>, what: impl Into<String>) -> CaseFinding {
     if trial.is_http2_behind() { CaseFinding::changed(what) } else { CaseFinding::against(&INCOMPLETE, what) }
 }

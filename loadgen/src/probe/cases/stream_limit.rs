@@ -5,7 +5,7 @@ use super::{
     Case,
 };
 
-/// The most that are opened.
+/// The maximum number that are opened.
 const MOST: usize = 100;
 
 pub(super) static CASE: Case = Case {

@@ -1,4 +1,4 @@
-//! What became of many streams that were open at the same time.
+//! What happened to many streams that were open at the same time.
 
 use std::{collections::HashSet, fmt};
 

@@ -14,9 +14,9 @@ use crate::plan::{Protocol, spoken};
 
 /// What a server says that does not speak a protocol.
 const OTHER: Cut = Cut::NotSpoken("another protocol was agreed on by ALPN, or none");
-/// The most that waits here unread.
+/// The maximum number of bytes that wait here unread.
 const MAX_INPUT: usize = 1 << 20;
-/// The most that is read from one connection.
+/// The maximum number of bytes that are read from one connection.
 const MAX_READ: u64 = 64 << 20;
 
 #[derive(Debug)]

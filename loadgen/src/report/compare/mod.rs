@@ -42,7 +42,7 @@ impl MeasuredContender {
     }
 }
 
-/// What became of the requests of a round.
+/// What happened to the requests of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestCounts {
     /// Those that became due.
@@ -76,7 +76,7 @@ pub struct Block {
     pub order: Vec<usize>,
     /// What was measured, by the contenders' index.
     pub rounds: Vec<Round>,
-    /// What became of requests, by the contenders' index.
+    /// What happened to requests, by the contenders' index.
     pub requests: Vec<RequestCounts>,
     /// Why it does not count; none if it does.
     pub discarded: Option<Reason>,
@@ -286,7 +286,7 @@ impl Comparison {
         judged_taxes(&kept(&self.blocks), contender, self.sides.len())
     }
 
-    /// Whether there are enough blocks to tell whether each of the others differs from the first one.
+    /// Whether there are enough blocks to say whether each of the others differs from the first one.
     #[must_use]
     pub fn is_judged(&self) -> bool {
         (1..self.sides.len())

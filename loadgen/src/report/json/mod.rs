@@ -1,27 +1,36 @@
 //! The report for programs, described by `report.schema.json`.
 
+mod connections;
 mod during;
+mod intervals;
 mod protocols;
+mod requests;
+mod run;
+mod server;
+mod times;
 
 use std::{collections::BTreeMap, io, io::Write};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hdrhistogram::{
-    Histogram,
-    serialization::{Serializer as _, V2Serializer},
-};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use self::{
+    connections::JsonConnections,
     during::JsonDuring,
+    intervals::{JsonInterval, JsonSpan, intervals},
     protocols::{Grpc, WebSocket},
+    requests::{
+        JsonBackend, JsonFailure, JsonRequestRecords, JsonRequests, JsonUnmet, backends, failures, requests,
+        unmet,
+    },
+    run::RunReport,
+    server::DummyServer,
+    times::{Histograms, JsonTimes, MeanTime, Offered, by_class},
 };
 use super::loads;
 use crate::{
-    recorder::{self, ReportedLoad, ReportedTimes, ServerReport},
-    summary::{MeanParts, Summary},
-    verdict::{Judged, Time, ValidUpTo},
+    recorder,
+    verdict::{Judged, ValidUpTo},
     verify::Verification,
 };
 
@@ -144,80 +153,6 @@ struct ReportDocument<'a> {
 }
 
 #[derive(Serialize)]
-struct RunReport {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    load_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start_seconds: Option<f64>,
-    target: String,
-    protocol: String,
-    method: String,
-    load: String,
-    rate_per_second: Option<f64>,
-    stages: Option<String>,
-    replay: Option<String>,
-    poisson: bool,
-    seed: Option<u64>,
-    warmup_seconds: Option<f64>,
-    max_lag_seconds: Option<f64>,
-    coalesce_seconds: Option<f64>,
-    total: Option<u64>,
-    duration_seconds: Option<f64>,
-    addresses: Vec<String>,
-    expected_status: Option<String>,
-    connections: usize,
-    max_connections: usize,
-    streams: usize,
-    workers: usize,
-    max_in_flight: usize,
-    timeout_seconds: f64,
-}
-
-#[derive(Serialize)]
-struct JsonRequests {
-    offered: u64,
-    sent: u64,
-    completed: u64,
-    succeeded: u64,
-    redirects: u64,
-    client_errors: u64,
-    server_errors: u64,
-    call_errors: u64,
-    transport_failed: u64,
-    timed_out: u64,
-    dropped: u64,
-    dropped_late: u64,
-    not_sent: u64,
-    unanswered: u64,
-    resent: u64,
-    redirects_followed: u64,
-    redirects_elsewhere: u64,
-    redirects_beyond: u64,
-}
-
-/// Percentiles over all offered requests.
-#[derive(Serialize)]
-struct Offered {
-    p50: JsonPercentile,
-    p75: JsonPercentile,
-    p90: JsonPercentile,
-    p95: JsonPercentile,
-    p99: JsonPercentile,
-    p99_9: JsonPercentile,
-}
-
-#[derive(Serialize)]
-struct JsonPercentile {
-    /// As it was, or how long the request of this rank took at least.
-    response: f64,
-    /// Without what loadgen itself may have delayed; none if the request of this rank did not succeed.
-    without_own_delay: Option<f64>,
-    /// Whether the request of this rank did not succeed.
-    at_least: bool,
-    n_too_small: bool,
-}
-
-#[derive(Serialize)]
 struct JsonThreshold<'a> {
     threshold: &'a str,
     result: &'static str,
@@ -228,209 +163,6 @@ impl<'a> JsonThreshold<'a> {
     fn of(judged: &'a Judged) -> Self {
         Self { threshold: &judged.threshold, result: judged.judgement.as_str(), found: &judged.found }
     }
-}
-
-/// A part of the run.
-#[derive(Serialize)]
-struct JsonSpan {
-    start_seconds: f64,
-    seconds: f64,
-}
-
-impl From<recorder::Span> for JsonSpan {
-    fn from(span: recorder::Span) -> Self {
-        Self { start_seconds: span.start as f64 / 1e9, seconds: span.length as f64 / 1e9 }
-    }
-}
-
-/// Where the time went, on average.
-#[derive(Serialize)]
-struct MeanTime {
-    lag: f64,
-    wait: f64,
-    service: f64,
-}
-
-impl From<MeanParts> for MeanTime {
-    fn from(parts: MeanParts) -> Self {
-        Self { lag: parts.lag / 1e3, wait: parts.wait / 1e3, service: parts.service / 1e3 }
-    }
-}
-
-/// What dummy-server reports of its own part.
-#[derive(Serialize)]
-struct DummyServer {
-    in_server_us: Option<f64>,
-    outside_us: Option<f64>,
-    on_the_way_us: Option<f64>,
-    load: Option<DummyServerLoad>,
-}
-
-#[derive(Serialize)]
-struct DummyServerLoad {
-    responses: u64,
-    cpu_ratio: f64,
-    mean_turn_lag_us: f64,
-    longest_turn_lag_us: f64,
-}
-
-impl DummyServer {
-    fn of(report: &ServerReport) -> Option<Self> {
-        let (times, load) = (report.mean_times(), report.mean_load());
-        let us = |time: fn(ReportedTimes) -> f64| times.map(|times| time(times) / 1e3);
-        (times.is_some() || load.is_some()).then(|| Self {
-            in_server_us: us(|times| times.server),
-            outside_us: us(|times| times.outside),
-            on_the_way_us: times.and_then(|times| times.way).map(|way| way / 1e3),
-            load: load.map(DummyServerLoad::from),
-        })
-    }
-}
-
-impl From<ReportedLoad> for DummyServerLoad {
-    fn from(load: ReportedLoad) -> Self {
-        Self {
-            responses: load.replies,
-            cpu_ratio: load.cpu,
-            mean_turn_lag_us: load.turn_lag / 1e3,
-            longest_turn_lag_us: load.longest_turn_lag as f64 / 1e3,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct JsonConnections<'a> {
-    opened: u64,
-    reopened: u64,
-    attempts: u64,
-    failed_attempts: u64,
-    failure: Option<&'a str>,
-    closed_by_server: u64,
-    closed_by_loadgen: u64,
-    tls: Option<JsonTls>,
-    idle: Option<JsonIdle<'a>>,
-}
-
-/// What became of connections without requests.
-#[derive(Serialize)]
-struct JsonIdle<'a> {
-    wanted: u64,
-    opened: u64,
-    open: u64,
-    attempts: u64,
-    failed_attempts: u64,
-    closed_by_server: u64,
-    closed_by_loadgen: u64,
-    failure: Option<&'a str>,
-}
-
-impl<'a> JsonIdle<'a> {
-    fn of(idle: &'a recorder::Idle) -> Self {
-        Self {
-            wanted: idle.wanted,
-            opened: idle.opened,
-            open: idle.open(),
-            attempts: idle.attempts(),
-            failed_attempts: idle.failed,
-            closed_by_server: idle.closed_by_server,
-            closed_by_loadgen: idle.closed_by_loadgen,
-            failure: idle.failure.as_deref(),
-        }
-    }
-}
-
-/// What came of handshakes.
-#[derive(Serialize)]
-struct JsonTls {
-    handshakes: u64,
-    resumed: u64,
-    handshake_time_us: Option<JsonTimes>,
-    agreed: BTreeMap<String, u64>,
-}
-
-impl JsonTls {
-    fn of(connections: &recorder::Connections) -> Option<Self> {
-        let handshakes = connections.handshake.len();
-        (handshakes > 0).then(|| Self {
-            handshakes,
-            resumed: connections.resumed,
-            handshake_time_us: JsonTimes::of(&connections.handshake),
-            agreed: connections.agreed.clone(),
-        })
-    }
-}
-
-#[derive(Serialize)]
-struct JsonTimes {
-    min: f64,
-    mean: f64,
-    p50: f64,
-    p75: f64,
-    p90: f64,
-    p95: f64,
-    p99: f64,
-    p99_9: f64,
-    max: f64,
-}
-
-#[derive(Serialize)]
-struct JsonFailure<'a> {
-    cause: String,
-    count: u64,
-    example: &'a str,
-    request_id: &'a str,
-}
-
-/// Replies that were not as the plan expects.
-#[derive(Serialize)]
-struct JsonUnmet<'a> {
-    expected: &'a str,
-    count: u64,
-    example: &'a str,
-    request_id: &'a str,
-}
-
-/// What became of one of several requests.
-#[derive(Serialize)]
-struct JsonRequestRecords<'a> {
-    name: &'a str,
-    offered: u64,
-    completed: u64,
-    succeeded: u64,
-    failed: u64,
-    unmet: u64,
-    successful_response_time_us: Option<JsonTimes>,
-}
-
-#[derive(Serialize)]
-struct JsonBackend<'a> {
-    instance: &'a str,
-    completed: u64,
-    p50_us: f64,
-    p99_us: f64,
-}
-
-#[derive(Serialize)]
-struct JsonInterval {
-    start_seconds: f64,
-    offered: u64,
-    unsuccessful: u64,
-    completed: u64,
-    errors: u64,
-    response_p50_us: Option<f64>,
-    response_p99_us: Option<f64>,
-    response_max_us: Option<f64>,
-}
-
-/// HDR V2, base64; values are nanoseconds.
-#[derive(Serialize)]
-struct Histograms {
-    response_time_ns: String,
-    response_time_without_own_delay_ns: String,
-    unsuccessful_ns: String,
-    service_time_ns: String,
-    wait_time_ns: String,
-    release_lag_ns: String,
 }
 
 impl<'a> ReportDocument<'a> {
@@ -474,17 +206,7 @@ impl<'a> ReportDocument<'a> {
             dummy_server: DummyServer::of(&records.server_report),
             during: JsonDuring::of(summary),
             verify: summary.verification.as_deref(),
-            connections: JsonConnections {
-                opened: records.connections.opened,
-                reopened: records.connections.reopened,
-                attempts: records.connections.attempts(),
-                failed_attempts: records.connections.failed,
-                failure: records.connections.failure.as_deref(),
-                closed_by_server: records.connections.closed_by_server,
-                closed_by_loadgen: records.connections.closed_by_loadgen,
-                tls: JsonTls::of(&records.connections),
-                idle: records.connections.idle.as_deref().map(JsonIdle::of),
-            },
+            connections: JsonConnections::of(&records.connections),
             grpc: Grpc::of(summary)?,
             websocket: summary.records.sockets.as_deref().map(WebSocket::of).transpose()?,
             response_time_us: Offered::of(summary),
@@ -500,199 +222,8 @@ impl<'a> ReportDocument<'a> {
             backends: backends(summary),
             interval_seconds: records.intervals.width() as f64 / 1e9,
             intervals: intervals(summary),
-            histograms: Histograms {
-                response_time_ns: encoded(&times.response)?,
-                response_time_without_own_delay_ns: encoded(&times.undelayed)?,
-                unsuccessful_ns: encoded(&times.unsuccessful)?,
-                service_time_ns: encoded(&times.service)?,
-                wait_time_ns: encoded(&times.wait)?,
-                release_lag_ns: encoded(&times.lag)?,
-            },
+            histograms: Histograms::of(times)?,
             records: to_raw_value(summary)?,
         })
     }
-}
-
-impl RunReport {
-    fn of(summary: &Summary) -> Self {
-        let run = &summary.run;
-        Self {
-            load_name: run.load_name.clone(),
-            start_seconds: run.load_name.as_ref().map(|_| run.start.unwrap_or_default().as_secs_f64()),
-            target: run.target.clone(),
-            protocol: run.protocol.clone(),
-            method: run.method.clone(),
-            load: run.load(),
-            rate_per_second: run.rate_per_second,
-            stages: run.stages.clone(),
-            replay: run.replay.clone(),
-            poisson: run.poisson,
-            seed: run.seed,
-            warmup_seconds: run.warmup.map(|time| time.as_secs_f64()),
-            max_lag_seconds: run.max_lag.map(|time| time.as_secs_f64()),
-            coalesce_seconds: run.coalesce.map(|time| time.as_secs_f64()),
-            total: run.total,
-            duration_seconds: run.duration.map(|duration| duration.as_secs_f64()),
-            addresses: run.addresses.clone(),
-            expected_status: run.expected_status.clone(),
-            connections: run.connections,
-            max_connections: run.max_connections,
-            streams: run.streams,
-            workers: run.workers,
-            max_in_flight: run.max_in_flight,
-            timeout_seconds: run.timeout.as_secs_f64(),
-        }
-    }
-}
-
-impl JsonRequests {
-    fn of(counts: &recorder::Counts) -> Self {
-        Self {
-            offered: counts.offered,
-            sent: counts.sent(),
-            completed: counts.completed(),
-            succeeded: counts.succeeded,
-            redirects: counts.redirects,
-            client_errors: counts.client_errors,
-            server_errors: counts.server_errors,
-            call_errors: counts.call_errors,
-            transport_failed: counts.transport_failed,
-            timed_out: counts.timed_out,
-            dropped: counts.dropped,
-            dropped_late: counts.dropped_late,
-            not_sent: counts.not_sent,
-            unanswered: counts.unanswered,
-            resent: counts.resent,
-            redirects_followed: counts.redirects_followed,
-            redirects_elsewhere: counts.redirects_elsewhere,
-            redirects_beyond: counts.redirects_beyond,
-        }
-    }
-}
-
-impl Offered {
-    fn of(summary: &Summary) -> Option<Self> {
-        let at = |quantile: f64| {
-            let found = summary.percentile(quantile)?;
-            let (response, without_own_delay) = match found.time {
-                Time::Band { response, undelayed } => (response, Some(micros(undelayed))),
-                Time::AtLeast(at_least) => (at_least, None),
-            };
-            Some(JsonPercentile {
-                response: micros(response),
-                without_own_delay,
-                at_least: without_own_delay.is_none(),
-                n_too_small: found.is_n_too_small,
-            })
-        };
-        Some(Self {
-            p50: at(0.5)?,
-            p75: at(0.75)?,
-            p90: at(0.9)?,
-            p95: at(0.95)?,
-            p99: at(0.99)?,
-            p99_9: at(0.999)?,
-        })
-    }
-}
-
-fn by_class(summary: &Summary) -> BTreeMap<String, JsonTimes> {
-    (1..=5)
-        .filter_map(|class| Some((format!("{class}xx"), JsonTimes::of(summary.times_of_class(class))?)))
-        .collect()
-}
-
-impl JsonTimes {
-    fn of(histogram: &Histogram<u64>) -> Option<Self> {
-        if histogram.is_empty() {
-            return None;
-        }
-        let at = |quantile| micros(histogram.value_at_quantile(quantile));
-        Some(Self {
-            min: micros(histogram.min()),
-            mean: (histogram.mean()).round() / 1e3,
-            p50: at(0.5),
-            p75: at(0.75),
-            p90: at(0.9),
-            p95: at(0.95),
-            p99: at(0.99),
-            p99_9: at(0.999),
-            max: micros(histogram.max()),
-        })
-    }
-}
-
-fn failures(summary: &Summary) -> Vec<JsonFailure<'_>> {
-    let all = summary.records.failures.iter();
-    all.map(|(cause, seen)| JsonFailure {
-        cause: cause.to_string(),
-        count: seen.count,
-        example: &seen.example,
-        request_id: &seen.request_id,
-    })
-    .collect()
-}
-
-fn unmet(summary: &Summary) -> Vec<JsonUnmet<'_>> {
-    let all = summary.records.unmet.iter();
-    all.map(|(expected, seen)| JsonUnmet {
-        expected,
-        count: seen.count,
-        example: &seen.example,
-        request_id: &seen.request_id,
-    })
-    .collect()
-}
-
-fn requests(summary: &Summary) -> Vec<JsonRequestRecords<'_>> {
-    let all = summary.records.requests.iter();
-    all.map(|own| JsonRequestRecords {
-        name: &own.name,
-        offered: own.offered,
-        completed: own.completed,
-        succeeded: own.succeeded,
-        failed: own.failed(),
-        unmet: own.unmet,
-        successful_response_time_us: JsonTimes::of(&own.response),
-    })
-    .collect()
-}
-
-fn backends(summary: &Summary) -> Vec<JsonBackend<'_>> {
-    let all = summary.records.backends.sorted().into_iter();
-    all.map(|backend| JsonBackend {
-        instance: &backend.name,
-        completed: backend.response.len(),
-        p50_us: micros(backend.response.value_at_quantile(0.5)),
-        p99_us: micros(backend.response.value_at_quantile(0.99)),
-    })
-    .collect()
-}
-
-fn intervals(summary: &Summary) -> Vec<JsonInterval> {
-    let width = summary.records.intervals.width() as f64 / 1e9;
-    let interval = |(index, interval): (usize, &recorder::Interval)| {
-        let response = Some(&interval.response).filter(|response| !response.is_empty());
-        JsonInterval {
-            start_seconds: index as f64 * width,
-            offered: interval.offered,
-            unsuccessful: interval.unsuccessful,
-            completed: interval.completed,
-            errors: interval.errors,
-            response_p50_us: response.map(|response| micros(response.value_at_quantile(0.5))),
-            response_p99_us: response.map(|response| micros(response.value_at_quantile(0.99))),
-            response_max_us: response.map(|response| micros(response.max())),
-        }
-    };
-    summary.records.intervals.iter().enumerate().map(interval).collect()
-}
-
-fn micros(nanos: u64) -> f64 {
-    nanos as f64 / 1e3
-}
-
-fn encoded(histogram: &Histogram<u64>) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    V2Serializer::new().serialize(histogram, &mut bytes).map_err(io::Error::other)?;
-    Ok(STANDARD.encode(bytes))
 }

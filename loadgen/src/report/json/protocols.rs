@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io};
 
 use serde::Serialize;
 
-use super::{JsonTimes, encoded};
+use super::times::{JsonTimes, encoded};
 use crate::{
     recorder::{CallErrors, Seen, Sockets},
     summary::Summary,

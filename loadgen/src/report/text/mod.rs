@@ -26,7 +26,7 @@ use crate::{
 /// The widest line, in columns.
 const WIDTH: usize = 80;
 
-/// The most backends that are listed.
+/// The maximum number of backends that are listed.
 const MAX_BACKENDS: usize = 20;
 
 /// How a report looks.
@@ -376,7 +376,7 @@ fn unmet(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-/// What became of each of several requests.
+/// What happened to each of several requests.
 fn requests(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     if summary.records.requests.is_empty() {
         return Ok(());

@@ -21,7 +21,7 @@ use crate::{
     recorder::OfStream,
 };
 
-/// The most that are kept to be used again.
+/// The maximum number that are kept to be used again.
 const MAX_SPARE: usize = 1024;
 
 /// What is the same in all calls of each kind, and the memory of those that have ended.

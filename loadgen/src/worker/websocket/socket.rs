@@ -30,10 +30,10 @@ const MAX_PONGS: usize = 1 << 20;
 /// While so much output waits, no more messages are taken.
 const MAX_OUTPUT: usize = 256 << 10;
 
-/// The most pings that may be without an answer at a time; beyond, the first is forgotten.
+/// The maximum number of pings that may be without an answer at a time; beyond, the first is forgotten.
 const MAX_PINGS: usize = 1000;
 
-/// The most of a message that is shown.
+/// The maximum number of bytes that are shown of a message.
 const SHOWN: usize = 60;
 
 #[derive(Debug)]

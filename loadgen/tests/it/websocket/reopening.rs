@@ -26,7 +26,7 @@ fn text(summary: &Summary) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// The most handshakes that this number of WebSockets begin where all are refused: a row of pauses that double is over in a second,
+/// The maximum number of handshakes that this number of WebSockets begin where all are refused: a row of pauses that double is over in a second,
 /// then there is one each second, and one for each of two messages.
 fn most_handshakes(sockets: u64, summary: &Summary) -> u64 {
     sockets * (12 + summary.elapsed.as_secs()) + 2
