@@ -93,7 +93,7 @@ pub enum Mode {
     Memory,
     /// whether a long run takes more of loadgen's memory than a short one
     Growth,
-    /// as many connections at once as the machine allows, from several addresses
+    /// as many concurrent connections as the machine allows, from several addresses
     Crowd,
     /// what reverse proxies do in the cases of `loadgen probe`, and what they add to a request
     Proxies,

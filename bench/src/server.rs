@@ -161,7 +161,7 @@ impl Running {
     pub fn resident(&self) -> io::Result<u64> {
         match self {
             Self::Process(process, _) => crate::memory::resident(process.id()),
-            Self::Responder(_) => Err(io::Error::other("the responder has no memory of its own")),
+            Self::Responder(_) => Err(io::Error::other("the responder has no separate memory")),
         }
     }
 }

@@ -69,8 +69,12 @@ impl ListedConnection {
 
 /// The list, which `query` may limit.
 pub(super) async fn response(process: &Process, query: Option<&str>) -> Response {
-    let Some(most) = limit(query.unwrap_or_default()) else {
-        let text = format!("accepted: limit=1 to limit={LARGEST_LIMIT}, and nothing else\n");
+    let query = query.unwrap_or_default();
+    let Some(most) = limit(query) else {
+        let shown: String = query.chars().take(100).flat_map(char::escape_debug).collect();
+        let text = format!(
+            "invalid query '{shown}'; accepted: limit=1 to limit={LARGEST_LIMIT}; example: limit=100\n"
+        );
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
     let all = Figures::of_all(process);

@@ -55,7 +55,7 @@ impl Guard {
         let allowed = self.loopback && !fields.contains_key(header::ORIGIN);
         (!allowed && !matches!(*method, Method::GET | Method::HEAD)).then(|| {
             let text =
-                "start the server with --admin-token to change something from elsewhere than loopback\n";
+                "changes are accepted from loopback only; accepted from elsewhere: a token; example: --admin-token secret\n";
             (StatusCode::FORBIDDEN, text).into_response()
         })
     }

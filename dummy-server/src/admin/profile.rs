@@ -22,7 +22,8 @@ pub(super) fn routes() -> Router {
         "/debug/pprof/profile",
         get(async |Query(wanted): Query<Wanted>| match wanted.seconds.unwrap_or(10) {
             seconds @ 1..=LONGEST_SECONDS => profile(seconds).await,
-            _ => (StatusCode::BAD_REQUEST, "seconds must be 1 to 300\n").into_response(),
+            _ => (StatusCode::BAD_REQUEST, "invalid seconds; accepted: 1 to 300; example: seconds=10\n")
+                .into_response(),
         }),
     )
 }
