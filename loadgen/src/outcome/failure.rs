@@ -62,6 +62,23 @@ pub enum Cause {
     Other,
 }
 
+impl Cause {
+    /// Whether a handshake of TLS has failed by what the peer has answered.
+    pub(crate) fn is_of_tls(self) -> bool {
+        matches!(
+            self,
+            Self::Untrusted
+                | Self::Expired
+                | Self::WrongName
+                | Self::BadCertificate
+                | Self::Alpn
+                | Self::NotTls
+                | Self::ClientCertificate
+                | Self::Tls
+        )
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -206,10 +206,13 @@ impl Plan {
         if self.sites.len() > 1 { self.requests.sites() } else { Arc::default() }
     }
 
-    /// The same with the protocol that a server has chosen.
+    /// The same with the protocol that a server has chosen; HTTP/1.1 where it could not be asked.
     #[must_use]
-    pub(crate) fn speaking(mut self, site: usize, protocol: Protocol) -> Self {
+    pub(crate) fn speaking(mut self, site: usize, chosen: Option<Protocol>) -> Self {
+        let protocol = chosen.unwrap_or(Protocol::Http1);
         self.sites[site].target.protocol = protocol;
+        self.sites[site].target.negotiated = false;
+        self.sites[site].is_assumed = chosen.is_none();
         if site == 0 {
             self.load.speak(protocol);
         }

@@ -20,6 +20,8 @@ pub struct Site {
     pub(crate) target: Target,
     pub(crate) tls: Option<Tls>,
     pub(crate) route: Route,
+    /// Whether its protocol was to be found out and could not be, so that one was taken that nearly every server speaks.
+    pub(crate) is_assumed: bool,
 }
 
 impl Site {
@@ -125,7 +127,7 @@ impl Targets {
                     .map_err(|PlanError(refusal)| PlanError(refusal.at(place).in_keys(key_of)))?,
             };
             let route = Route::new(&target, route)?;
-            Ok(Site { target, tls, route })
+            Ok(Site { target, tls, route, is_assumed: false })
         });
         let sites = sites.collect::<Result<Vec<Site>, PlanError>>()?;
         Route::check_resolved(&sites)?;

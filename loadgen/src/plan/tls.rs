@@ -171,7 +171,17 @@ impl Tls {
 
     /// For connections that speak this, or for one that finds out what is spoken.
     pub(crate) fn offer(&self, protocol: Option<Protocol>) -> Offer {
-        let names: &[&[u8]] = match protocol {
+        self.offer_as(protocol, protocol)
+    }
+
+    /// For connections that speak this to a server which has failed to say what it speaks: that another protocol than this is
+    /// agreed on is not what a handshake fails by first.
+    pub(crate) fn offer_both(&self, protocol: Protocol) -> Offer {
+        self.offer_as(Some(protocol), None)
+    }
+
+    fn offer_as(&self, protocol: Option<Protocol>, offered: Option<Protocol>) -> Offer {
+        let names: &[&[u8]] = match offered {
             None => &[HTTP2, HTTP1],
             Some(Protocol::Http1) => &[HTTP1],
             Some(Protocol::Http2) => &[HTTP2],

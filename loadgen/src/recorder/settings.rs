@@ -38,6 +38,9 @@ pub struct RunSettings {
     pub addresses: Vec<String>,
     /// The protocol's name.
     pub protocol: String,
+    /// Whether a server could not be asked for it when the run began.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_protocol_assumed: bool,
     /// The requests' method, or those of all of them with commas; of gRPC calls, what kind they are.
     pub method: String,
     /// Requests per second on average, in an open loop.
@@ -149,6 +152,7 @@ impl RunSettings {
             targets: plan.sites().len(),
             addresses: addresses.iter().take(MAX_ADDRESSES).map(ToString::to_string).collect(),
             protocol: protocols(plan.sites()).join(" and "),
+            is_protocol_assumed: plan.sites().iter().any(|site| site.is_assumed),
             method: methods(plan),
             rate_per_second: load.mean_rate,
             stages: load.stages.clone(),

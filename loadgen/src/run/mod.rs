@@ -337,8 +337,9 @@ fn merge(
     }
 }
 
-/// The plan with the protocols that servers choose, where that is left to them: all are asked at the same time. When one
-/// chooses none, or the run is stopped first, it begins all the same, and says why.
+/// The plan with the protocols that servers choose, where that is left to them: all are asked at the same time. To one that is
+/// not there HTTP/1.1 is spoken, should it come. With one whose handshake fails, or where the run is stopped first, it begins all
+/// the same, and says why.
 fn negotiated(
     mut plan: Plan,
     addresses: &[Addresses],
@@ -372,9 +373,14 @@ fn negotiated(
         }
     });
     for (index, chosen) in chosen {
-        let alpn = chosen.ok().and_then(Result::ok);
-        if let Some(protocol) = alpn.and_then(|alpn| crate::plan::spoken(alpn.as_deref())) {
-            plan = plan.speaking(index, protocol);
+        match chosen {
+            Ok(Ok(alpn)) => {
+                if let Some(protocol) = crate::plan::spoken(alpn.as_deref()) {
+                    plan = plan.speaking(index, Some(protocol));
+                }
+            }
+            Ok(Err(failure)) if failure.cause.is_of_tls() => {}
+            Ok(Err(_)) | Err(_) => plan = plan.speaking(index, None),
         }
     }
     Ok(plan)

@@ -123,7 +123,10 @@ impl PerTarget {
             },
             is_verified: plan.verify().is_some(),
         };
-        let offer = site.tls().map(|tls| tls.offer(Some(protocol)));
+        let offer = site.tls().map(|tls| match site.target().negotiated {
+            true => tls.offer_both(protocol),
+            false => tls.offer(Some(protocol)),
+        });
         let pace = lifetime.per_second.map(|rate| OpeningPace::new(rate, *part, clock.now()));
         let beginning = Beginning::new(site, plan.client().recv_rate, offer);
         let connector = Connector::new(order.addresses[index].clone(), beginning, *part, pace, *clock);

@@ -26,8 +26,8 @@ pub(super) fn explained(failure: &TlsFailure, offer: &Offer) -> Failure {
         }
         Problem::Authority => (
             Cause::BadCertificate,
-            "the server shows the certificate of an authority (CA:TRUE), as openssl req -x509 makes it: have the authority sign one \
-             for the server (CA:FALSE), or trust it all the same with --insecure"
+            "the server's certificate is an authority's (CA:TRUE): --insecure trusts it, or let the authority sign one \
+             (openssl req -x509 needs -addext basicConstraints=critical,CA:FALSE)"
                 .to_owned(),
         ),
         Problem::BadCertificate => (Cause::BadCertificate, failure.to_string()),

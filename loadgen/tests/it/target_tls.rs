@@ -1,13 +1,18 @@
 //! TLS of several targets in one run, each with what is its own; and what is said of certificates that can't be used.
 
-use std::path::PathBuf;
+use std::{
+    io,
+    net::{Shutdown, TcpStream},
+    path::PathBuf,
+    thread,
+};
 
 use loadgen::{Run, Summary, plan::file::PlanFile};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
 use crate::{
-    peer::{failures, finish, run},
+    peer::{failures, finish, run, serve},
     server::Server,
 };
 
@@ -41,6 +46,13 @@ impl Authority {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// A server that shows what it has signed, and prefers these protocols.
+    fn preferring(&self, alpn: &str) -> Server {
+        let of = |flag: &str, name: &str| format!("--tls-{flag}={}", self.path(name).display());
+        let [cert, key] = [of("cert", "server.pem"), of("key", "server.key")];
+        Server::with(&["--tls-addr=127.0.0.1:0", &cert, &key, &format!("--tls-alpn={alpn}")])
     }
 
     /// A server that shows what it has signed, and wants the same of its clients.
@@ -168,6 +180,48 @@ fn an_authority_that_is_its_own_server_gets_advice() {
     let (_, seen) = summary.records.failures.iter().next().unwrap();
     assert!(seen.example.contains("(CA:TRUE)") && seen.example.contains("--insecure"), "{}", seen.example);
     assert_eq!(run(&format!("-n 1 -c 1 --http2 --insecure {url}")).records.counts.succeeded, 1);
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_named_where_the_server_speaks_http1_alone() {
+    let server = Authority::new("a").preferring("http/1.1");
+    let summary = run(&format!("-n 2 -c 1 https://{}", server.tls()));
+    assert_eq!(failures(&summary), [("untrusted certificate".to_owned(), 2)]);
+}
+
+#[test]
+fn a_server_that_is_not_there_when_its_protocol_is_asked_for_is_spoken_to_in_http1_and_the_report_says_so() {
+    for alpn in ["http/1.1", "h2,http/1.1"] {
+        let server = Authority::new("a").preferring(alpn);
+        let tls = server.tls();
+        // The first connection is the one that asks.
+        let late = serve(move |number, client| {
+            if number == 0 {
+                return;
+            }
+            let server = TcpStream::connect(tls).unwrap();
+            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let there = thread::spawn(move || {
+                let _ = io::copy(&mut from, &mut to);
+                let _ = to.shutdown(Shutdown::Write);
+            });
+            let (mut from, mut to) = (server, client);
+            let _ = io::copy(&mut from, &mut to);
+            let _ = to.shutdown(Shutdown::Write);
+            there.join().unwrap();
+        });
+        let summary = run(&format!("-k -n 4 -c 1 https://{}", late.address));
+        assert_eq!(
+            (summary.records.counts.succeeded, &*summary.run.protocol),
+            (4, "HTTP/1.1 over TLS"),
+            "{alpn}"
+        );
+        let warnings = summary.warnings();
+        assert!(
+            warnings.iter().any(|warning| warning.starts_with("HTTP/1.1 was spoken, as no connection")),
+            "{warnings:?}"
+        );
+    }
 }
 
 #[test]
