@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Nanos},
-    outcome::Failure,
+    outcome::{Cause, Failure},
     plan::{Offer, Site},
     resolve::Addresses,
     schedule::Part,
@@ -372,6 +372,24 @@ impl Connector {
     /// A connection that began at `since` could not be made, or broke before it was of use.
     pub(crate) fn failed(&mut self, now: Nanos, since: Nanos) {
         self.row.failed(now, since);
+    }
+
+    /// Why a connection has failed that the peer has answered nothing on: with what else that may come of.
+    pub(super) fn explained(&self, why: Failure) -> Failure {
+        let is_first_answer = matches!(
+            why.cause,
+            Cause::Protocol | Cause::NotTls | Cause::Tls | Cause::ClosedEarly | Cause::Reset
+        );
+        match self.beginning.proxy_header {
+            Some(_) if is_first_answer => Failure {
+                message: format!(
+                    "{}; or the server does not take PROXY headers (--proxy-protocol)",
+                    why.message
+                ),
+                ..why
+            },
+            _ => why,
+        }
     }
 
     /// When the next attempt may be made, if that is not now; `is_awaited`: something waits for it.

@@ -17,6 +17,9 @@ use crate::outcome::{Cause, Failure};
 /// The longest head of a reply that is read, in bytes.
 const MAX_HEAD: usize = 64 << 10;
 
+/// How a reply begins.
+const VERSION: &[u8] = b"HTTP/1.";
+
 /// How much is looked at together.
 const LOOK: usize = 4 << 10;
 
@@ -56,7 +59,10 @@ impl Tunnel {
             if let Err(error) = ready!(Pin::new(&mut *tcp).poll_read(cx, &mut taken)) {
                 return Poll::Ready(Err(Failure::from_io(&error)));
             }
-            if end.is_some() && self.head.starts_with(b"HTTP/1.1 1") {
+            let begun = self.head.len().min(VERSION.len());
+            if self.head[..begun] != VERSION[..begun] {
+                return Poll::Ready(Err(Self::not_http()));
+            } else if end.is_some() && self.head.starts_with(b"HTTP/1.1 1") {
                 // Informational: the reply is still to come (RFC 9110 section 15.2).
                 self.read += self.head.len();
                 self.head.clear();
@@ -84,8 +90,12 @@ impl Tunnel {
                 let hint = if status == b"407" { ": --proxy=http://user:password@host:port" } else { "" };
                 Err(Failure::new(Cause::Proxy, format!("the proxy answered CONNECT with {said}{hint}")))
             }
-            _ => Err(Failure::new(Cause::Proxy, "the proxy's reply to CONNECT is not HTTP/1")),
+            _ => Err(Self::not_http()),
         }
+    }
+
+    fn not_http() -> Failure {
+        Failure::new(Cause::Proxy, "the proxy's reply to CONNECT is not HTTP/1")
     }
 }
 
@@ -152,11 +162,12 @@ mod tests {
                 "the proxy answered CONNECT with 407 Proxy Authentication Required: --proxy=http://user:password@host:port",
             ),
             (&[b"HTTP/1.1 403 \x1b[31mno\r\nx: y\r\n\r\n"], "the proxy answered CONNECT with 403 [31mno"),
-            (&[b"SSH-2.0-x\r\n\r\n"], "the proxy's reply to CONNECT is not HTTP/1"),
+            // Of which nothing more has to come.
+            (&[b"SSH-2.0-x"], "the proxy's reply to CONNECT is not HTTP/1"),
             (&[b"HTTP/1.1 2xx\r\n\r\n"], "the proxy's reply to CONNECT is not HTTP/1"),
             (&[b"HTTP/1.1 200 OK\r\n"], "the proxy closed the connection instead of answering CONNECT"),
             (&[b""], "the proxy closed the connection instead of answering CONNECT"),
-            (&[&ENDLESS], "the proxy's reply to CONNECT has more than 64K"),
+            (&[b"HTTP/1.1 200 ", &ENDLESS], "the proxy's reply to CONNECT has more than 64K"),
         ] {
             let failure = answered(pieces).await.unwrap_err();
             assert_eq!((failure.cause, &*failure.message), (Cause::Proxy, said));

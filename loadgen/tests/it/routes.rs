@@ -143,6 +143,20 @@ fn connections_begin_with_a_header_that_has_their_addresses() {
     }
 }
 
+#[test]
+fn what_a_server_answers_to_a_proxy_header_that_it_does_not_take_is_said_to_come_of_it() {
+    let said = "; or the server does not take PROXY headers (--proxy-protocol)";
+    for flags in ["--proxy-protocol v2", ""] {
+        let peer = serve(|_, mut stream| {
+            let _ = read_request(&mut stream);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+        });
+        let summary = run(&format!("-n 1 -c 1 {flags} h2c://{}", peer.address));
+        let (_, seen) = summary.records.failures.iter().next().unwrap();
+        assert_eq!(seen.example.contains(said), !flags.is_empty(), "{}", seen.example);
+    }
+}
+
 /// A forward proxy: what its clients said first, and a way to where CONNECT wants to go.
 fn proxy(answer: &'static str) -> (Peer, Seen) {
     let seen = Seen::default();

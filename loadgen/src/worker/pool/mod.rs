@@ -491,6 +491,8 @@ impl<C: Connection> Pool<C> {
         let Some((occupant, connected)) = self.places.vacate(index) else { return };
         let turn = self.unbind(index);
         let mut is_used = connected.is_some_and(|connected| at.saturating_sub(connected) >= LASTED);
+        let has_answered = matches!(&occupant, Occupant::Connection(connection) if connection.is_used());
+        let why = if has_answered { why } else { self.connector.explained(why) };
         if let Occupant::Connection(connection) = occupant {
             is_used |= connection.is_used();
             let mut was_idle = true;
