@@ -45,9 +45,9 @@ impl Addresses {
     /// Whether that is a name that only the system knows.
     pub(crate) fn are_looked_up(site: &Site) -> bool {
         let route = site.route();
-        let is_known = |Endpoint { host, port, .. }: &Endpoint| {
-            let is_given = route.resolved.iter().any(|known| known.host == *host && known.port == *port);
-            is_given || host.parse::<IpAddr>().is_ok()
+        let is_known = |endpoint: &Endpoint| {
+            let is_given = route.resolved.iter().any(|known| known.is_of(endpoint));
+            is_given || endpoint.host.parse::<IpAddr>().is_ok()
         };
         route.endpoint(site.target()).is_some_and(|endpoint| !is_known(&endpoint))
     }
@@ -95,8 +95,7 @@ fn find(site: &Site) -> anyhow::Result<Arc<[Address]>> {
         let Some(RouteOverride::Unix(path)) = &route.instead else { unreachable!("there is an endpoint") };
         return Ok([Address::Unix(path.clone())].into());
     };
-    let known =
-        route.resolved.iter().find(|known| known.host == endpoint.host && known.port == endpoint.port);
+    let known = route.resolved.iter().find(|known| known.is_of(&endpoint));
     let found = match known {
         Some(known) => known.addresses.iter().map(|ip| SocketAddr::new(*ip, endpoint.port)).collect(),
         None => look_up(&endpoint, target)?,

@@ -414,7 +414,7 @@ pub struct Args {
     #[arg(long, env = "LOADGEN_NO_TEMPLATES", value_parser = BoolishValueParser::new(), help_heading = REQUEST)]
     pub no_templates: bool,
 
-    /// Prove what became of each request, with dummy-server behind the target
+    /// Prove the fate of each request, with dummy-server behind the target
     ///
     /// Each request carries a token in x-dummy-token, in place of its id, and its reply repeats it; bodies of /bin and /chunked are
     /// numbered, so that one that is another request's is found out. Afterwards the servers are asked what they have seen, until

@@ -40,7 +40,7 @@ pub struct ClientArgs {
 
     /// Bytes that a connection writes per second, at most
     ///
-    /// Heads and bodies of requests, before TLS; --timeout has to be long enough for them (1 to 1T).
+    /// All that is sent on it, before TLS, over HTTP/2 its preface as well; --timeout has to be long enough for it (1 to 1T).
     #[arg(long, value_name = "BYTES", env = "LOADGEN_SEND_RATE", value_parser = size, help_heading = CONNECTIONS)]
     pub send_rate: Option<u64>,
 

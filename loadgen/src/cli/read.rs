@@ -299,6 +299,18 @@ impl Args {
     /// The header fields, those that stand for themselves behind the others.
     fn fields(&self) -> Result<Vec<String>, PlanError> {
         let mut fields = self.headers.clone();
+        let has_own = fields.iter().any(|field| {
+            field.split_once(':').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("authorization"))
+        });
+        for (is_given, option) in [(self.user.is_some(), "user"), (self.bearer_file.is_some(), "bearer_file")]
+        {
+            if is_given && has_own {
+                let shown =
+                    format!("{} and --header with Authorization exclude each other", self.shown(option));
+                let example = "loadgen --user=me:secret localhost:8080";
+                return Err(PlanError(Refusal::new(shown, "one of them", example)));
+            }
+        }
         fields.extend(self.user.as_deref().map(shorthand::basic).transpose()?);
         fields.extend(self.bearer_file.as_deref().map(shorthand::bearer).transpose()?);
         fields.extend(self.compressed.then(|| COMPRESSED.to_owned()));
@@ -599,6 +611,18 @@ mod tests {
         let empty = Args::read(["loadgen", ""]).unwrap();
         assert!(!empty.embedded);
         assert!(Plan::try_from(&empty).unwrap_err().to_string().starts_with("no target: it is empty; "));
+    }
+
+    #[test]
+    fn credentials_are_not_sent_beside_another_authorization() {
+        for (option, name) in [("--user=a:b", "--user"), ("--bearer-file=/nonexistent", "--bearer-file")] {
+            let args = read(&format!("{option} -H aUthorization:x a:1")).unwrap();
+            let said = Plan::try_from(&args).unwrap_err().to_string();
+            assert!(
+                said.starts_with(&format!("{name} and --header with Authorization exclude each other")),
+                "{said}"
+            );
+        }
     }
 
     #[test]

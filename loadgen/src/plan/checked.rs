@@ -180,8 +180,22 @@ impl Builder {
         Ok(Some((ReplayLog::read(path, speed)?, said)))
     }
 
+    /// A path beside requests that have their own is not sent.
+    fn check_path(&self, target: &Target) -> Result<(), PlanError> {
+        let shown = match (&self.replay, &self.url_file) {
+            _ if target.path == "/" || target.grpc || target.websocket => return Ok(()),
+            (Some(_), _) => "a path of the target with --replay",
+            (None, Some(_)) => "a path of the target with --url-file",
+            (None, None) => return Ok(()),
+        };
+        let accepted = "a target without a path: paths are in the file";
+        let without = Target { path: "/".to_owned(), ..target.clone() };
+        Err(PlanError(Refusal::new(shown, accepted, without.to_string())))
+    }
+
     pub(super) fn checked(mut self) -> Result<Plan, PlanError> {
         let target = Target::parse_with(&self.target, self.version, self.braces)?;
+        self.check_path(&target)?;
         let verify = self.check_verify(target.websocket)?;
         let lifetime = match &verify {
             None => Lifetime::new(&self.lifetime)?,

@@ -62,6 +62,13 @@ pub(crate) struct Resolved {
     pub(crate) addresses: Vec<IpAddr>,
 }
 
+impl Resolved {
+    /// Whether it says where connections to this go: names have no case.
+    pub(crate) fn is_of(&self, endpoint: &Endpoint) -> bool {
+        self.host.eq_ignore_ascii_case(&endpoint.host) && self.port == endpoint.port
+    }
+}
+
 /// A forward proxy.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Proxy {
@@ -187,12 +194,7 @@ impl Route {
     /// A name that nothing connects to is a mistake.
     pub(super) fn check_resolved(sites: &[Site]) -> Result<(), PlanError> {
         let endpoints: Vec<_> = sites.iter().map(|site| site.route.endpoint(&site.target)).collect();
-        let is_used = |entry: &Resolved| {
-            endpoints
-                .iter()
-                .flatten()
-                .any(|endpoint| endpoint.port == entry.port && endpoint.host == entry.host)
-        };
+        let is_used = |entry: &Resolved| endpoints.iter().flatten().any(|endpoint| entry.is_of(endpoint));
         let (endpoint, resolved) = (endpoints.first().cloned().flatten(), &sites[0].route.resolved);
         match resolved.iter().find(|entry| !is_used(entry)) {
             None => Ok(()),
@@ -313,7 +315,7 @@ mod tests {
     fn route(target: &str, wanted: &RouteOptions) -> Result<Route, String> {
         let target = Target::parse(target, Version::Any).unwrap();
         let route = Route::new(&target, wanted).map_err(|error| error.to_string())?;
-        let site = Site { target, tls: None, route: route.clone() };
+        let site = Site { target, tls: None, route: route.clone(), is_assumed: false };
         Route::check_resolved(&[site]).map(|()| route).map_err(|error| error.to_string())
     }
 
@@ -347,6 +349,7 @@ mod tests {
             let resolve = texts.iter().map(|text| (*text).to_owned()).collect();
             route("http://example.org:8080", &RouteOptions { resolve, ..RouteOptions::default() })
         };
+        assert!(resolve(&["Example.ORG:8080:127.0.0.1"]).is_ok(), "names have no case");
         let both = resolve(&["example.org:8080:127.0.0.1,[::1]"]).unwrap();
         assert_eq!(both.resolved[0].addresses.len(), 2);
         for (texts, why) in [

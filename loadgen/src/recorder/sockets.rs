@@ -114,11 +114,11 @@ impl Sockets {
         }
     }
 
-    /// How fast the first ones were opened, if they are several.
+    /// How many there were at first, and how fast they were opened, if they are several.
     #[must_use]
-    pub fn opened_per_second(&self) -> Option<f64> {
+    pub fn first_opened(&self) -> Option<(u64, f64)> {
         let InitialHandshakes { count, began, done } = self.opening.filter(|opening| opening.count > 1)?;
-        Some(count as f64 * 1e9 / done.saturating_sub(began).max(1) as f64)
+        Some((count, count as f64 * 1e9 / done.saturating_sub(began).max(1) as f64))
     }
 
     /// All that is counted.

@@ -307,6 +307,14 @@ impl Summary {
                 "the target was the limit, or a proxy in front of it: requests waited longer and longer for it to accept connections, or to take what was sent, {rates}"
             ),
             Limit::Target => format!("the target was the limit, or a proxy in front of it: {rates}"),
+            Limit::None
+                if let Some(throttle) = &self.run.throttle
+                    && self.outcome() == RunOutcome::Failed =>
+            {
+                format!(
+                    "nothing can be said of what the target can do: each connection was held to {throttle}"
+                )
+            }
             Limit::None if self.outcome() == RunOutcome::Failed => {
                 "nothing can be said of what the target can do".to_owned()
             }

@@ -274,6 +274,11 @@ fn lines_of_a_file_are_requested_in_turn() {
     }
     std::fs::write(&file, "/\n".repeat(100_000)).unwrap();
     assert!(Plan::builder("http://127.0.0.1:1").url_file(&file).build().is_ok());
+    let error = Plan::builder("http://127.0.0.1:1/x?y").url_file(&file).build().unwrap_err().to_string();
+    assert!(
+        error.contains("a path of the target with --url-file") && error.contains("http://127.0.0.1:1/"),
+        "{error}"
+    );
     std::fs::write(&file, "/\n".repeat(100_001)).unwrap();
     let error = Plan::builder("http://127.0.0.1:1").url_file(&file).build().unwrap_err().to_string();
     assert!(error.contains("more than 100000 lines"), "{error}");

@@ -99,6 +99,7 @@ fn replays_that_make_no_sense_are_refused() {
         (plan().method("GET"), "--method with --replay"),
         (plan().request(RequestOptions::default()), "several requests or targets"),
         (plan().another_target("http://b"), "several requests or targets"),
+        (Plan::builder("http://a/x?y").replay(file.path()), "a path of the target with --replay"),
         (Plan::builder("http://a").speed(2.0), "--speed needs --replay"),
         (Plan::builder("grpc://a").replay(file.path()), "calls or messages"),
         (Plan::builder("ws://a").replay(file.path()), "calls or messages"),

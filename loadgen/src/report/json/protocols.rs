@@ -103,7 +103,7 @@ impl<'a> WebSocket<'a> {
             ping_time_ns: encoded(&sockets.pings)?,
             handshakes: sockets.handshakes,
             opened: sockets.opened.len(),
-            opened_per_second: sockets.opened_per_second(),
+            opened_per_second: sockets.first_opened().map(|(_, rate)| rate),
             handshake_time_us: JsonTimes::of(&sockets.opened),
         })
     }

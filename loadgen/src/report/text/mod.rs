@@ -152,7 +152,7 @@ fn accounting(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         (1, "not sent", counts.not_sent, false),
         (0, "retried", counts.resent, false),
         (0, "redirects followed", counts.redirects_followed, false),
-        (0, "not followed: elsewhere", counts.redirects_elsewhere, false),
+        (0, "not followed: elsewhere, invalid", counts.redirects_elsewhere, false),
         (0, "not followed: --follow", counts.redirects_beyond, false),
         (0, "not as expected (unmet)", summary.records.unmet.replies(), false),
     ] {
@@ -254,8 +254,10 @@ fn opened_sockets(sockets: &Sockets) -> Option<String> {
         (handshakes, number) if handshakes == number => count(number),
         (handshakes, number) => format!("{} of {} handshakes", count(number), count(handshakes)),
     };
-    if let Some(rate) = sockets.opened_per_second() {
-        text += &format!(", {}/s", decimal(rate));
+    if let Some((first, rate)) = sockets.first_opened() {
+        let which =
+            if first == opened.len() { String::new() } else { format!("the first {} at ", count(first)) };
+        text += &format!(", {which}{}/s", decimal(rate));
     }
     if !opened.is_empty() {
         let [p50, p99] = [0.5, 0.99].map(|quantile| time(opened.value_at_quantile(quantile) as f64));
