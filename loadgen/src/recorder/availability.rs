@@ -33,7 +33,7 @@ pub struct Span {
 impl Availability {
     /// A request that was due then has come to its end.
     #[inline]
-    pub(super) fn due(&mut self, due: Nanos, has_succeeded: bool) {
+    pub(crate) fn due(&mut self, due: Nanos, has_succeeded: bool) {
         let bits = if has_succeeded { &mut self.good } else { &mut self.bad };
         bits.set(due);
     }
@@ -81,6 +81,13 @@ impl Availability {
         }
         longest.end(end);
         longest.longest
+    }
+
+    /// The end of the bit in which the last request was due.
+    pub(crate) fn last_due(&self) -> Option<Nanos> {
+        let (width, pairs) = self.good.beside(&self.bad);
+        let last = (1..).zip(pairs).filter(|(_, (good, bad))| *good || *bad).last();
+        last.map(|(end, _)| end * width)
     }
 
     /// The longest time without a completed reply while at least one request was outstanding; a bit's width more or less.
@@ -155,6 +162,15 @@ mod tests {
         assert_eq!(outage(&[(0, false)]), Some((0, 10)));
         // At the same time as one that succeeds: nothing was out.
         assert_eq!(outage(&[(4, false), (4, true)]), None);
+    }
+
+    #[test]
+    fn the_last_request_is_known_whatever_came_of_it() {
+        assert_eq!(Availability::default().last_due(), None);
+        for has_succeeded in [true, false] {
+            let last = of_due(&[(0, true), (7, has_succeeded)]).last_due().unwrap();
+            assert!((7 * SECOND + 1..=7 * SECOND + 1_000_000).contains(&last), "{last}");
+        }
     }
 
     #[test]

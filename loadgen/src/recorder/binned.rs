@@ -56,7 +56,7 @@ impl<T, const WIDTH: Nanos, const MAX: usize> Default for Binned<T, WIDTH, MAX> 
 impl<T: Bin, const WIDTH: Nanos, const MAX: usize> Binned<T, WIDTH, MAX> {
     /// The bin in which `since_start` lies.
     #[inline]
-    pub(super) fn at(&mut self, since_start: Nanos) -> &mut T {
+    pub(crate) fn at(&mut self, since_start: Nanos) -> &mut T {
         let index = match self.last {
             Some((from, index)) if since_start.wrapping_sub(from) < self.width => index,
             _ => self.find(since_start),

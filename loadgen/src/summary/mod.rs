@@ -130,6 +130,18 @@ impl Summary {
         self.longest_stall().filter(|stall| self.is_notable(stall.length.saturating_sub(held_up)))
     }
 
+    /// The longest outage, if it is more than a few requests that failed, and than a part of a stall.
+    #[must_use]
+    pub fn notable_outage(&self) -> Option<Span> {
+        let (held_up, _) = self.records.held_up;
+        let interval = 1e9 / self.offered_rate().max(f64::MIN_POSITIVE);
+        let is_long = |outage: &Span| {
+            let length = outage.length.saturating_sub(held_up);
+            self.is_notable(length) && length as f64 > 5.0 * interval
+        };
+        self.longest_outage().filter(|outage| self.records.counts.succeeded > 0 && is_long(outage))
+    }
+
     /// Whether a time without replies is out of the ordinary.
     pub(crate) fn is_notable(&self, time: Nanos) -> bool {
         let usual = self.records.times.service.value_at_quantile(0.5);
@@ -205,6 +217,10 @@ impl Summary {
             let (length, start) =
                 (crate::numbers::seconds(stall.length), crate::numbers::seconds(stall.start));
             warnings.push(format!("no reply for {length} at {start}, while requests were in flight"));
+        } else if let Some(outage) = self.notable_outage() {
+            let (length, start) =
+                (crate::numbers::seconds(outage.length), crate::numbers::seconds(outage.start));
+            warnings.push(format!("no request succeeded for {length} from {start}"));
         }
         if let Some((connections, what)) = &self.records.unasked {
             warnings.push(format!(

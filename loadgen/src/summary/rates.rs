@@ -99,10 +99,18 @@ impl Summary {
         match self.is_open() {
             true => window < SHORTEST,
             false => {
-                let is_short = window < self.median_reply().saturating_mul(2);
-                is_short || window < MIN_BINS * self.records.flow.width()
+                let sent_until = self.sent_until();
+                let is_short = sent_until < self.median_reply().saturating_mul(2);
+                is_short || sent_until < MIN_BINS * self.records.flow.width()
             }
         }
+    }
+
+    /// When the last request of a closed loop was sent: when the slots of a slow target are all taken, nothing is sent for a
+    /// response time before requests end.
+    fn sent_until(&self) -> Nanos {
+        let window = nanos(self.window());
+        self.records.availability.last_due().map_or(window, |due| due.min(window))
     }
 
     /// Of what came, in all or within a part of the run, as much as counts, per second.
@@ -122,7 +130,7 @@ impl Summary {
             // A run ends with its last reply, which may be before the end of the last interval.
             Counted::All(self.elapsed.max(self.offered_in()))
         } else if !self.is_open() {
-            Counted::Within(0..window)
+            Counted::Within(0..self.sent_until())
         } else if self.fell_behind() {
             let moved = self.moved();
             Counted::Within(moved..moved.saturating_add(window))

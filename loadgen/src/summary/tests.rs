@@ -2,7 +2,7 @@
 
 use crate::{
     planted::{MILLI, Planted, PlantedEnd, SECOND, run},
-    recorder::Carried,
+    recorder::{Availability, Carried, Flow},
 };
 
 #[test]
@@ -26,6 +26,25 @@ fn the_rate_of_a_closed_loop_is_that_until_the_last_request_was_sent_or_of_the_w
     assert!(short.is_rate_over_all());
     assert!((short.achieved_rate() - 10.0 / 0.509).abs() < 0.1, "{}", short.achieved_rate());
     assert!(short.warnings().iter().any(|warning| warning.contains("whole run")));
+}
+
+#[test]
+fn the_rate_of_a_slow_closed_loop_does_not_depend_on_how_long_nothing_more_is_sent() {
+    // Ten slots of 400 ms each: 25 a second, whenever the run ends.
+    for window in [1000, 1100, 1190, 1900, 2350] {
+        let sent = window / 400 + 1;
+        let line = format!("-r 10000 -n {} a:1", sent * 10);
+        let mut summary = run(&line, |_, _| Planted { service: 400 * MILLI, ..Planted::default() });
+        summary.run.rate_per_second = None;
+        summary.records.availability = Availability::default();
+        summary.records.flow = Flow::default();
+        for turn in 0..sent {
+            summary.records.availability.due(turn * 400 * MILLI, true);
+            summary.records.flow.at((turn + 1) * 400 * MILLI).completed += 10;
+        }
+        summary.arrivals_lasted = std::time::Duration::from_millis(window);
+        assert!((summary.achieved_rate() - 25.0).abs() < 0.1, "{window}: {}", summary.achieved_rate());
+    }
 }
 
 /// A number from 0 to 1 that seems random: always the same one for the same `n` and `seed`.

@@ -23,7 +23,7 @@ use success::several;
 
 use crate::{
     clock::nanos,
-    numbers::{count, decimal, seconds, time},
+    numbers::{count, decimal, seconds, success as success_ratio, time},
     recorder::{Reached, Span},
     summary::{SHORTEST_SHARE, Summary},
 };
@@ -154,6 +154,9 @@ impl Summary {
             Limit::Loadgen
         } else if self.is_server_busy() && (fastest.is_some() || counts.dropped > 0 || were_not_sent) {
             Limit::DummyServer
+        } else if self.was_suspended() && (counts.dropped > 0 || were_not_sent) {
+            // What had to wait then waited for loadgen.
+            Limit::None
         } else if self.stood_still().is_some() {
             Limit::Target
         } else if counts.dropped > 0 || were_not_sent {
@@ -329,7 +332,11 @@ impl Summary {
                 format!("the run was too short to tell whether the rate was held: {rates}")
             }
             Limit::None if self.run.is_open_loop() && self.is_rate_held() => {
-                format!("the rate was held: {rates}")
+                let of_all = match self.failed() {
+                    0 => String::new(),
+                    _ => format!(", of which {} succeeded", success_ratio(self.success_ratio())),
+                };
+                format!("the rate was held: {rates}{of_all}")
             }
             Limit::None if self.run.is_open_loop() => {
                 format!("the rate was not held, {rates}: {}", not_held::reason(self))
@@ -343,6 +350,11 @@ impl Summary {
                     ),
                     false => String::new(),
                 };
+                let outage = self.notable_outage().map(|outage| {
+                    let (length, window) = (seconds(outage.length), seconds(nanos(self.window())));
+                    format!("; no request succeeded for {length} of the {window}")
+                });
+                let caveat = caveat + &outage.unwrap_or_default();
                 format!(
                     "{} requests/s is what {}{} outstanding requests gave: the loop was closed{caveat}",
                     decimal(self.achieved_rate()),
@@ -388,7 +400,9 @@ impl Summary {
             Some(Reached { in_flight, connections, .. }) if in_flight != connections => in_flight,
             _ => run.max_in_flight <= by_connections,
         };
-        if is_in_flight {
+        // Connections are added as requests need them, up to as many.
+        let is_derived = run.streams == 1 && run.connections < run.max_connections;
+        if is_in_flight || is_derived {
             format!("--max-in-flight {}", run.max_in_flight)
         } else if run.streams > 1 {
             let option = if run.pipelines() { "pipeline" } else { "streams" };

@@ -598,3 +598,86 @@ fn delay_is_that_of_coalescing_only_where_it_is_about_as_long() {
         assert!(!otherwise.contains("--coalesce"), "{otherwise}");
     }
 }
+
+#[test]
+fn a_closed_loop_whose_target_went_away_says_for_how_long() {
+    let gone = |_, at| match at {
+        at if at > 3 * SECOND => Planted {
+            end: PlantedEnd::Failed(Failure::new(Cause::Refused, "Connection refused")),
+            ..service(0)
+        },
+        _ => service(MILLI),
+    };
+    let mut summary = run("-r 100 -d 4s a:1", gone);
+    summary.run.rate_per_second = None;
+    let [_, limit] = summary.verdict();
+    assert!(limit.ends_with("; no request succeeded for 990 ms of the 4.00 s"), "{limit}");
+    assert_eq!(summary.warnings(), ["no request succeeded for 990 ms from 3.01 s"]);
+    // A request now and then that fails is no outage.
+    let some = |n: u64, _| match n % 10 {
+        3 => Planted {
+            end: PlantedEnd::Failed(Failure::new(Cause::Refused, "Connection refused")),
+            ..service(0)
+        },
+        _ => service(MILLI),
+    };
+    let mut summary = run("-r 5 -d 40s a:1", some);
+    summary.run.rate_per_second = None;
+    assert!(!summary.verdict()[1].contains("no request succeeded") && summary.warnings().is_empty());
+}
+
+#[test]
+fn what_was_dropped_while_loadgen_was_kept_from_running_says_nothing_of_the_target() {
+    let dropped = |n: u64, _| match n {
+        100..140 => Planted { end: PlantedEnd::Dropped, ..Planted::default() },
+        _ => Planted::default(),
+    };
+    for reached in [None, Some(Reached::default()), Some(Reached { connections: true, ..Reached::default() })]
+    {
+        let mut summary = run("-r 300 -d 3s a:1", dropped);
+        (summary.records.held_up, summary.records.reached) = ((SECOND, SECOND), reached);
+        assert_eq!(summary.limit(), Limit::None);
+        let limit = &summary.verdict()[1];
+        assert!(limit.starts_with("loadgen itself was kept from running for 1.00 s, "), "{limit}");
+    }
+}
+
+#[test]
+fn a_rate_that_is_held_by_failures_says_how_many_succeeded() {
+    let sheds = |n: u64, _| match n % 2 {
+        0 => Planted { end: PlantedEnd::Status(503), ..Planted::default() },
+        _ => Planted::default(),
+    };
+    let [_, limit] = run("-r 100 -d 4s a:1", sheds).verdict();
+    assert_eq!(limit, "the rate was held: 100 of 100 requests/s, of which 50% succeeded");
+}
+
+#[test]
+fn connections_that_follow_from_max_in_flight_are_named_by_it() {
+    let dropped = |n: u64, _| match n % 4 {
+        0 => Planted { end: PlantedEnd::Dropped, ..Planted::default() },
+        _ => Planted::default(),
+    };
+    let reached = Some(Reached { connections: true, ..Reached::default() });
+    for (flags, said) in [
+        ("--http1.1 --max-in-flight 50", "--max-in-flight 50 was the limit"),
+        ("--http1.1 --max-in-flight 50 -c 4 --fixed-connections", "--connections 4 was the limit"),
+    ] {
+        let mut summary = run(&format!("-r 1000 -d 1s --on-overload drop {flags} http://a:1"), dropped);
+        summary.records.reached = reached;
+        let limit = &summary.verdict()[1];
+        assert!(limit.starts_with(said), "{flags}: {limit}");
+    }
+}
+
+#[test]
+fn a_run_that_failed_while_connections_were_held_to_a_rate_says_so() {
+    let reset = |_, _| Planted {
+        end: PlantedEnd::Failed(Failure::new(Cause::Reset, "Connection reset by peer")),
+        ..service(MILLI)
+    };
+    let mut summary = run("-r 20 -d 2s a:1", reset);
+    summary.run.throttle = Some("--send-rate 64K".to_owned());
+    let said = "nothing can be said of what the target can do: each connection was held to --send-rate 64K";
+    assert_eq!(summary.verdict()[1], said);
+}

@@ -185,7 +185,11 @@ impl Threshold {
                 self.judge_exact(share, format!("{:.3}%", share * 100.0))
             }
             BoundFigure::Rate => {
-                self.judge_exact(summary.achieved_rate(), format!("{}/s", decimal(summary.achieved_rate())))
+                let rate = summary.achieved_rate();
+                // It is of a time in whole nanoseconds.
+                let bound = self.value;
+                let found = if (rate - bound).abs() <= bound * 1e-6 { bound } else { rate };
+                self.judge_exact(found, format!("{}/s", decimal(rate)))
             }
             BoundFigure::Unanswered => {
                 let unanswered = counts.unanswered + counts.timed_out + counts.not_sent;

@@ -40,12 +40,15 @@ pub enum Style {
 }
 
 impl Style {
-    fn outcome(self, outcome: RunOutcome, text: &str) -> String {
-        match (self, outcome) {
-            (Self::Plain, _) => text.to_owned(),
-            (Self::Coloured, RunOutcome::Succeeded) => format!("\x1b[32m{text}\x1b[0m"),
-            (Self::Coloured, RunOutcome::Failed) => format!("\x1b[1;31m{text}\x1b[0m"),
-        }
+    /// Green where all requests succeeded, yellow where some did not, red where the run has failed.
+    fn outcome(self, summary: &Summary, text: &str) -> String {
+        let colour = match (self, summary.outcome()) {
+            (Self::Plain, _) => return text.to_owned(),
+            (Self::Coloured, RunOutcome::Succeeded) if summary.failed() == 0 => "32",
+            (Self::Coloured, RunOutcome::Succeeded) => "33",
+            (Self::Coloured, RunOutcome::Failed) => "1;31",
+        };
+        format!("\x1b[{colour}m{text}\x1b[0m")
     }
 }
 
@@ -55,7 +58,7 @@ impl Style {
 /// `out` can't be written to.
 pub fn write(report: Report<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let summary = report.summary;
-    writeln!(out, "{}", style.outcome(summary.outcome(), &headline(summary)))?;
+    writeln!(out, "{}", style.outcome(summary, &headline(summary)))?;
     verdict(summary, style, out)?;
     thresholds(report.judged, out)?;
     what_ran(summary, out)?;
@@ -76,7 +79,7 @@ pub fn write(report: Report<'_>, style: Style, out: &mut dyn Write) -> io::Resul
 
 fn verdict(summary: &Summary, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let [outcome, limit] = summary.verdict();
-    writeln!(out, "{}", style.outcome(summary.outcome(), &wrapped(&format!("Verdict: {outcome}"))))?;
+    writeln!(out, "{}", style.outcome(summary, &wrapped(&format!("Verdict: {outcome}"))))?;
     writeln!(out, "{}", wrapped(&format!("Limit: {limit}")))?;
     if let Some(validity) = summary.validity() {
         writeln!(out, "{}", wrapped(&format!("Measurement: {validity}")))?;

@@ -31,7 +31,7 @@ pub fn write(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::R
     writeln!(out)?;
     for (number, report) in (1..).zip(reports) {
         let line = wrapped(&format!("Round {number}: {}", headline(report.summary)));
-        writeln!(out, "{}", style.outcome(report.summary.outcome(), &line))?;
+        writeln!(out, "{}", style.outcome(report.summary, &line))?;
         let [_, limit] = report.summary.verdict();
         writeln!(out, "{}", wrapped(&format!("Limit: {limit}")))?;
         if let Some(found) = report.summary.verification.as_deref() {
