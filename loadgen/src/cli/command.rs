@@ -113,6 +113,11 @@ fn load_embedded(_: &Args, _: &mut dyn Write) -> anyhow::Result<Exit> {
 
 /// What makes no sense together of what is done with a run.
 fn check_together(output: &Output) -> Result<(), PlanError> {
+    if output.during.as_ref().is_some_and(|during| during.command.trim().is_empty()) {
+        let accepted = "a command for the shell";
+        let example = "loadgen -r 100 --during='nginx -s reload' http://localhost:8080";
+        return Err(PlanError(Refusal::new("--during without a command", accepted, example)));
+    }
     if output.during.is_some() && (output.once || output.rounds > 1) {
         let accepted = "--during with one run";
         let example = "loadgen -r 100 --during='nginx -s reload' http://localhost:8080";

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Options of which one excludes the other, with an example.
-const EXCLUSIVE: [(&str, &str, &str); 18] = [
+const EXCLUSIVE: [(&str, &str, &str); 20] = [
     ("stages", "rate", "loadgen --stages=10s@100,30s@100..1000 localhost:8080"),
     ("stages", "duration", "loadgen --stages=10s@100,30s@100..1000 localhost:8080"),
     ("http1_1", "http2", "loadgen --http2 https://localhost:8443"),
@@ -46,6 +46,8 @@ const EXCLUSIVE: [(&str, &str, &str); 18] = [
     ("once", "stages", "loadgen --once localhost:8080"),
     ("once", "total", "loadgen --once localhost:8080"),
     ("once", "duration", "loadgen --once localhost:8080"),
+    ("once", "verify", "loadgen --once localhost:8080"),
+    ("once", "zero_loss", "loadgen --once localhost:8080"),
 ];
 
 impl Args {
@@ -206,6 +208,8 @@ impl Args {
             "replay" => self.replay.is_some(),
             "check" => self.check,
             "print" => self.print,
+            "verify" => self.verify,
+            "zero_loss" => self.zero_loss,
             _ => self.body_file.is_some(),
         }
     }
@@ -233,6 +237,8 @@ impl Args {
             "replay" => self.replay = None,
             "check" => self.check = false,
             "print" => self.print = false,
+            "verify" => self.verify = false,
+            "zero_loss" => self.zero_loss = false,
             _ => self.body_file = None,
         }
     }
@@ -581,6 +587,8 @@ mod tests {
             ("--embedded a:1", "TARGET and --embedded exclude each other"),
             ("--embedded -u a:1", "--url and --embedded exclude each other"),
             ("--once -r 5 a:1", "--once and --rate exclude each other"),
+            ("--once --verify a:1", "--once and --verify exclude each other"),
+            ("--once --zero-loss a:1", "--once and --zero-loss exclude each other"),
             ("--once -n 5 a:1", "--once and --total exclude each other"),
             ("--once -d 5s a:1", "--once and --duration exclude each other"),
             ("--once --stages 1s@5 a:1", "--once and --stages exclude each other"),

@@ -33,6 +33,10 @@ pub(super) fn lines(summary: &Summary) -> Vec<String> {
         let (length, start) = (seconds(outage.length), seconds(outage.start));
         lines.push(format!("no request due for {length} from {start} on succeeded"));
     }
+    if let Some(stall) = summary.notable_stall() {
+        let (length, start) = (seconds(stall.length), seconds(stall.start));
+        lines.push(format!("no reply for {length} from {start}, while requests were in flight"));
+    }
     lines.push(match phases.unsuccessful {
         None if phases.is_silent() => {
             "no request was due after it: nothing is known of what it did".to_owned()

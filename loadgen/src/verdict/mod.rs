@@ -119,9 +119,7 @@ impl Summary {
     /// Requests that did not succeed; of a run that was cut short, those alone that had ended.
     #[must_use]
     pub fn failed(&self) -> u64 {
-        let counts = &self.records.counts;
-        let given_up = if self.interrupted { counts.not_sent + counts.unanswered } else { 0 };
-        counts.unsuccessful().saturating_sub(given_up)
+        self.records.counts.unsuccessful().saturating_sub(self.cut_short())
     }
 
     /// What kept the run from more: the part of requests' time that grew in the second half of the run.
@@ -142,7 +140,7 @@ impl Summary {
         let counts = &self.records.counts;
         let fastest = self.grew();
         // An interrupt leaves a few behind.
-        let were_not_sent = match self.interrupted {
+        let were_not_sent = match self.interrupted || self.happened.is_some() {
             true => counts.not_sent > counts.offered / 100 + 10,
             false => counts.not_sent > 0 && counts.completed() > 0,
         };
@@ -240,10 +238,14 @@ impl Summary {
         self.achieved_rate() >= self.offered_rate() * (owed as f64 / counts.offered.max(1) as f64) * MIN_HELD
     }
 
-    /// How many requests the user's interrupt left unsent or unanswered.
+    /// How many requests the user's interrupt left unsent or unanswered, or the end of the command that the run was for unsent.
     fn cut_short(&self) -> u64 {
         let counts = &self.records.counts;
-        if self.interrupted { counts.not_sent + counts.unanswered } else { 0 }
+        match (self.interrupted, &self.happened) {
+            (true, _) => counts.not_sent + counts.unanswered,
+            (false, Some(_)) => counts.not_sent,
+            (false, None) => 0,
+        }
     }
 
     /// The verdict: a sentence on what came of the requests, and one on what the limit was.

@@ -13,10 +13,10 @@ const DROPPED_LATE: &str = "dropped after --max-lag";
 /// What came of the requests, with the figures that this rests on and the most common failure.
 pub(super) fn sentence(summary: &Summary) -> String {
     let counts = &summary.records.counts;
-    let (succeeded, offered) = (counts.succeeded, counts.offered);
     if summary.interrupted {
         return interrupted(summary);
     }
+    let (succeeded, offered) = (counts.succeeded, counts.offered - summary.cut_short());
     if offered == 0 {
         return "failed: no request was due".to_owned();
     }
@@ -109,7 +109,9 @@ pub(super) fn most_common_without_reply(summary: &Summary) -> Option<String> {
 fn not_replied(summary: &Summary) -> [u64; 4] {
     let counts = &summary.records.counts;
     let dropped = counts.dropped - counts.dropped_late;
-    [dropped, counts.dropped_late, counts.not_sent, counts.unanswered]
+    // When the command that the run was for has ended, nobody waits for what was not sent.
+    let not_sent = if summary.happened.is_some() { 0 } else { counts.not_sent };
+    [dropped, counts.dropped_late, not_sent, counts.unanswered]
 }
 
 fn without_reply(

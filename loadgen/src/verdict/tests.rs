@@ -7,6 +7,7 @@ use crate::{
     outcome::{Cause, Failure},
     planted::{MICRO, MILLI, Planted, PlantedEnd, SECOND, run},
     recorder::{Counts, Reached, Span},
+    summary::Happened,
 };
 
 fn service(service: u64) -> Planted {
@@ -680,4 +681,18 @@ fn a_run_that_failed_while_connections_were_held_to_a_rate_says_so() {
     summary.run.throttle = Some("--send-rate 64K".to_owned());
     let said = "nothing can be said of what the target can do: each connection was held to --send-rate 64K";
     assert_eq!(summary.verdict()[1], said);
+}
+
+#[test]
+fn what_was_not_sent_when_the_command_of_a_run_had_ended_is_not_a_failure() {
+    let unsent = |n: u64, _| match n {
+        199 => Planted { end: PlantedEnd::NotSent, ..Planted::default() },
+        _ => Planted::default(),
+    };
+    let mut summary = run("-r 100 -d 2s a:1", unsent);
+    assert_eq!((summary.failed(), summary.limit()), (1, Limit::Connections));
+    let (command, from, to) = ("true".to_owned(), Duration::ZERO, Duration::from_secs(1));
+    summary.happened = Some(Box::new(Happened { command, code: Some(0), from, to, recovered: true }));
+    assert_eq!((summary.failed(), summary.limit()), (0, Limit::None));
+    assert_eq!(summary.verdict()[0], "succeeded: all 199 requests");
 }

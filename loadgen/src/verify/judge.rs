@@ -152,6 +152,10 @@ pub(crate) fn judge(known: &Verified, asked: CollectedStatements, sent: JudgedRu
         let replies = known.other_epochs;
         off.push(format!("{replies} replies came from more than {MAX_EPOCHS} starts of servers"));
     }
+    if known.encoded > 0 {
+        let bodies = counted(known.encoded, "body", "bodies");
+        off.push(format!("{bodies} came in a content coding, such as gzip, and cannot be compared"));
+    }
     if all.uploads.unannounced > 0 {
         let uploads = counted(all.uploads.unannounced, "upload was", "uploads were");
         off.push(format!("{uploads} not compared, as the field {} did not arrive", contract::field::UPLOAD));

@@ -8,6 +8,14 @@ use crate::{
 };
 
 #[test]
+fn a_command_that_an_empty_variable_left_out_is_missed() {
+    for command in ["", "  "] {
+        let (code, _, err) = loadgen(&["-r", "10", "--during", command, "http://a:1"]);
+        assert!(code == Some(2) && err.contains("--during without a command; accepted: "), "{err}");
+    }
+}
+
+#[test]
 fn what_looks_like_curls_cookies_or_longest_time_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let cookies = folder.path().join("cookies.txt");

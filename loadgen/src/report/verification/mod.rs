@@ -58,7 +58,6 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
         sentences.push(repeated(&found.repeated.counts) + &examples(&found.repeated.examples));
     }
     for (times, what) in [
-        (found.payload.encoded, "bodies came in a content coding, such as gzip, and were not compared"),
         (found.uploads.checked, "uploads were compared with what was sent, by the servers"),
         (found.refused, "were refused by a server before it had processed them"),
         (found.own_attempts, "were further attempts of loadgen itself, and arrived as well"),
@@ -96,12 +95,11 @@ fn first(found: &Verification) -> String {
     if found.servers.is_empty() {
         return format!("of {all} requests nothing is proven: no server has reported what it has seen");
     }
-    let whole = if found.payload.encoded == 0 { ", whole" } else { "" };
     if found.is_clean() && found.sent == 1 {
-        return format!("the request arrived once, and was given its own reply{whole}");
+        return format!("the request arrived once, and was given its own reply, whole");
     }
     if found.is_clean() {
-        return format!("each of {all} requests arrived once, and was given its own reply{whole}");
+        return format!("each of {all} requests arrived once, and was given its own reply, whole");
     }
     match found.hurt() {
         0 => format!("nothing is known to have happened to {all} requests, and not all is proven"),
