@@ -50,6 +50,11 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     if !small.is_empty() && !times.response.is_empty() {
         writeln!(out, "n too small for {}: fewer than ten were slower", small.join(", "))?;
     }
+    if !summary.run.is_open_loop() {
+        let up_to = if summary.run.stages.is_some() { "up to " } else { "" };
+        let outstanding = count(summary.run.outstanding() as u64);
+        writeln!(out, "at {up_to}{outstanding} outstanding: times at other numbers are not comparable.")?;
+    }
     let has = |histogram: fn(&Calls) -> &Histogram<u64>| {
         summary.records.calls.as_deref().is_some_and(|calls| !histogram(calls).is_empty())
     };
@@ -119,4 +124,22 @@ fn row(name: &str, histogram: &Histogram<u64>, out: &mut dyn Write) -> io::Resul
         write!(out, "{:>9}", time(histogram.value_at_quantile(quantile) as f64))?;
     }
     writeln!(out, "{:>10}", time(histogram.max() as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::planted::{Planted, run};
+
+    #[test]
+    fn times_of_a_closed_loop_say_at_how_many_outstanding_requests() {
+        let text = |is_open: bool| {
+            let mut summary = run("-r 100 -d 2s a:1", |_, _| Planted::default());
+            summary.run.rate_per_second = summary.run.rate_per_second.filter(|_| is_open);
+            let mut text = Vec::new();
+            super::write(&summary, &mut text).unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        assert!(text(false).contains("\nat 100 outstanding: times at other numbers are not comparable.\n"));
+        assert!(!text(true).contains("outstanding"));
+    }
 }
