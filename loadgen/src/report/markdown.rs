@@ -78,7 +78,8 @@ pub fn write_rounds(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<(
     let run = &first.summary.run;
     let title = format!("{} rounds of {} {} over {}", reports.len(), run.method, run.target, run.protocol);
     writeln!(out, "**{}**\n", escaped(&title))?;
-    table(&rounds::HEADER, rounds::rows(reports), out)?;
+    let (header, rows) = rounds::table(reports);
+    table_of(&header, rows, out)?;
     for (number, report) in (1..).zip(reports) {
         writeln!(out, "Round {number}: {}\n", escaped(&headline(report.summary)))?;
         verdict(report.summary, out)?;
@@ -227,14 +228,24 @@ pub(super) fn table<const N: usize>(
     rows: impl IntoIterator<Item = [String; N]>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    table_of(header, rows, out)
+}
+
+/// The same of as many columns as the header has.
+fn table_of(
+    header: &[impl AsRef<str>],
+    rows: impl IntoIterator<Item = impl AsRef<[String]>>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut rows = rows.into_iter().peekable();
     if rows.peek().is_none() {
         return Ok(());
     }
-    writeln!(out, "| {} |", header.each_ref().map(AsRef::as_ref).join(" | "))?;
-    writeln!(out, "|{}", " --- |".repeat(N))?;
+    writeln!(out, "| {} |", header.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" | "))?;
+    writeln!(out, "|{}", " --- |".repeat(header.len()))?;
     for row in rows {
-        writeln!(out, "| {} |", row.map(|cell| escaped(&cell)).join(" | "))?;
+        let cells: Vec<_> = row.as_ref().iter().map(|cell| escaped(cell)).collect();
+        writeln!(out, "| {} |", cells.join(" | "))?;
     }
     writeln!(out)
 }

@@ -3,10 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Style, several, thresholds, wrapped};
-use crate::report::{
-    Report, headline,
-    rounds::{HEADER, rows},
-};
+use crate::report::{Report, headline, rounds::table};
 
 /// Writes the figures of each round, and what a person has to know beyond.
 ///
@@ -23,10 +20,11 @@ pub fn write(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::R
         run.target,
         run.protocol
     )?;
-    let header = HEADER.map(str::to_owned);
-    for row in std::iter::once(header).chain(rows(reports)) {
-        let [name, cells @ ..] = row;
-        writeln!(out, "{name:<8}{}", cells.map(|cell| format!("{cell:>12}")).concat())?;
+    let (header, rows) = table(reports);
+    for row in std::iter::once(header).chain(rows) {
+        let [name, cells @ ..] = row.as_slice() else { continue };
+        let cells: String = cells.iter().map(|cell| format!("{cell:>12}")).collect();
+        writeln!(out, "{name:<8}{cells}")?;
     }
     writeln!(out)?;
     for (number, report) in (1..).zip(reports) {
