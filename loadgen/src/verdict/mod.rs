@@ -343,11 +343,13 @@ impl Summary {
                     ),
                     false => String::new(),
                 };
+                let outstanding = self.run.outstanding() as u64;
                 format!(
-                    "{} requests/s is what {}{} outstanding requests gave: the loop was closed{caveat}",
+                    "{} requests/s is what {}{} outstanding request{} gave: the loop was closed{caveat}",
                     decimal(self.achieved_rate()),
                     if self.run.stages.is_some() { "up to " } else { "" },
-                    count(self.run.outstanding() as u64)
+                    count(outstanding),
+                    if outstanding == 1 { "" } else { "s" }
                 )
             }
         }
