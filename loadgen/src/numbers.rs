@@ -31,11 +31,12 @@ pub(crate) fn success(ratio: f64) -> String {
 /// Nanoseconds with a unit and three digits.
 pub(crate) fn time(ns: f64) -> String {
     let (value, unit) = match ns {
-        ..1e6 => (ns / 1e3, "us"),
-        ..1e9 => (ns / 1e6, "ms"),
+        // Rounded, it is less than a thousand.
+        ..999.5e3 => (ns / 1e3, "us"),
+        ..999.5e6 => (ns / 1e6, "ms"),
         _ => (ns / 1e9, "s"),
     };
-    let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
     format!("{value:.decimals$} {unit}")
 }
 
@@ -69,6 +70,10 @@ mod tests {
         assert_eq!(
             [0.0, 850.0, 12_345.0, 1_500_000.0, 123e6, 12.3e9].map(time),
             ["0.00 us", "0.85 us", "12.3 us", "1.50 ms", "123 ms", "12.3 s"]
+        );
+        assert_eq!(
+            [999.4e3, 999.6e3, 9.996e6, 99.96e6, 999.4e6, 999.6e6].map(time),
+            ["999 us", "1.00 ms", "10.0 ms", "100 ms", "999 ms", "1.00 s"]
         );
         assert_eq!(
             [0.0, 2.0 / 3.0, 0.9989, 0.999, 0.9999996, 1.0].map(success),

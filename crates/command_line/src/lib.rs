@@ -26,4 +26,4 @@ mod parse;
 mod refusal;
 
 pub use parse::{Accepted, Failure, Parsed, Variables, parse, print_help};
-pub use refusal::Refusal;
+pub use refusal::{Refusal, is_misleading};

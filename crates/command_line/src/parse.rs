@@ -45,6 +45,12 @@ impl Variables {
     pub fn of(&self, flag: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == flag).map(|(_, variable)| variable.as_str())
     }
+
+    /// Whether no value comes from the environment.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl<const N: usize> From<[(String, String); N]> for Variables {

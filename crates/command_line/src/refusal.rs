@@ -186,9 +186,33 @@ fn with_keys(text: &str, key_of: impl Fn(&str) -> Option<String>) -> String {
 /// The maximum number of characters shown of an input.
 const LONGEST: usize = 500;
 
-/// Whether a terminal would not show it as a character in its place: controls, line ends, changes of direction.
-fn is_misleading(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a terminal would not show it as a character in its place: controls, line ends, changes of direction, and what else is of
+/// Unicode's category Cf (format).
+#[must_use]
+pub fn is_misleading(c: char) -> bool {
+    let is_format = matches!(
+        c,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{890}'..='\u{891}'
+            | '\u{8e2}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{110bd}'
+            | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e007f}'
+    );
+    c.is_control() || is_format || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// A message is one line, whatever is in the input.

@@ -39,7 +39,7 @@ const RESULT: &str = "Result";
 
 /// Sends requests at a constant rate, or as fast as responses come, and reports latencies and errors.
 ///
-/// Without any argument it starts a dummy-server in this process and loads that for three seconds.
+/// Without any argument and variable it starts a dummy-server in this process and loads that for three seconds.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "loadgen", version, max_term_width = 110,
           args_conflicts_with_subcommands = true, disable_help_subcommand = true,

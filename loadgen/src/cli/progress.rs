@@ -196,9 +196,11 @@ impl ResponseRate {
     }
 }
 
-/// A line that is wider than the terminal could not be redrawn.
+/// A line that is wider than the terminal could not be redrawn: as many of its fields as fit, since a figure that is cut is another one.
 fn cut(line: &str, width: usize) -> &str {
-    line.char_indices().nth(width).map_or(line, |(end, _)| &line[..end])
+    let Some((end, _)) = line.char_indices().nth(width) else { return line };
+    let ends = line.match_indices(", ").map(|(at, _)| at);
+    ends.take_while(|at| *at <= end).last().map_or("", |end| &line[..end])
 }
 
 /// The terminal's width now: it may have been resized.
@@ -326,6 +328,16 @@ mod tests {
     #[test]
     fn a_line_is_cut_to_the_width_of_the_terminal() {
         assert_eq!([cut("5 done, 1/s", 6), cut("5 done", 6), cut("5 done", 80)], ["5 done"; 3]);
+        let line = "1,005/5,000 done, 12 failed, p50 271 us";
+        for (width, shown) in [
+            (39, line),
+            (38, "1,005/5,000 done, 12 failed"),
+            (27, "1,005/5,000 done, 12 failed"),
+            (26, "1,005/5,000 done"),
+            (15, ""),
+        ] {
+            assert_eq!(cut(line, width), shown, "{width}");
+        }
         for (asked, columns, expected) in [
             (Some(120), Some("90"), 120),
             (Some(0), Some("90"), 90),

@@ -161,8 +161,9 @@ impl Args {
                 .map_err(|refusal| Failure::Refused(refusal.to_string()))?;
         }
         args.settle(&matches).map_err(|refusal| Failure::Refused(refusal.to_string()))?;
-        args.embedded |=
-            !is_search && !is_comparison && words.len() <= 1 && args.url.is_none() && args.plan.is_none();
+        // Options whose target was forgotten are a mistake, wherever they come from.
+        let is_nothing_given = words.len() <= 1 && args.variables.is_empty();
+        args.embedded |= !is_search && !is_comparison && is_nothing_given;
         Ok(args)
     }
 
@@ -616,6 +617,10 @@ mod tests {
                 "{said}"
             );
         }
+        let by_variable = with_variable("request_id_header", "").unwrap();
+        assert!(!by_variable.embedded);
+        let said = Plan::try_from(&by_variable).unwrap_err().to_string();
+        assert!(said.starts_with("no target: none is given; "), "{said}");
         let empty = Args::read(["loadgen", ""]).unwrap();
         assert!(!empty.embedded);
         assert!(Plan::try_from(&empty).unwrap_err().to_string().starts_with("no target: it is empty; "));

@@ -230,7 +230,10 @@ impl RunSettings {
         }
         match (&self.stages, self.rate_per_second) {
             (Some(stages), _) => format!("{kind},{random} stages {}", spaced(stages)),
-            (None, Some(rate)) => format!("{kind},{random} {} requests/s", decimal(rate)),
+            (None, Some(rate)) => {
+                let rate = decimal(rate);
+                format!("{kind},{random} {rate} request{}/s", if rate == "1" { "" } else { "s" })
+            }
             (None, None) => kind.to_owned(),
         }
     }
@@ -283,6 +286,7 @@ mod tests {
     fn the_load_is_described_in_words() {
         let told = |line: &str| run(&format!("{line} a:1"), |_, _| Planted::default()).run.load();
         assert_eq!(told("-r 10 -d 1s"), "open loop, 10 requests/s");
+        assert_eq!(told("-r 1 -d 1s"), "open loop, 1 request/s");
         assert_eq!(told("-r 10 -d 1s --poisson --seed 7"), "open loop, Poisson 10 requests/s (seed 7)");
         assert_eq!(told("--stages 1s@5,1s@5..9"), "open loop, stages 1s@5, 1s@5..9");
         let many = vec!["10ms@100"; 20].join(",");

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     markdown::{escaped, table},
     rounds::shown,
+    text::wrapped,
 };
 use crate::{
     recorder::RunSettings,
@@ -44,6 +45,14 @@ impl Diff {
                 new.len()
             ));
         }
+        let unknown: Vec<_> =
+            changes.iter().filter(|change| is_unknown(change)).map(|change| change.name).collect();
+        if !unknown.is_empty() {
+            notes.push(format!(
+                "no {}: in some round fewer than ten requests are slower, or it did not succeed",
+                unknown.join(", ")
+            ));
+        }
         Self { changes, notes, rounds: (old.len(), new.len()), allowed }
     }
 
@@ -59,7 +68,7 @@ impl Diff {
     }
 
     fn rows(&self) -> impl Iterator<Item = [String; 5]> {
-        self.changes.iter().map(|change| {
+        self.changes.iter().filter(|change| !is_unknown(change)).map(|change| {
             let (old, new) = change.medians.map_or_else(
                 || ("-".to_owned(), "-".to_owned()),
                 |(old, new)| (shown(change.figure, old), shown(change.figure, new)),
@@ -86,9 +95,9 @@ impl Diff {
     /// # Errors
     /// `out` can't be written to.
     pub fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", self.title())?;
+        writeln!(out, "{}", wrapped(&self.title()))?;
         for note in &self.notes {
-            writeln!(out, "Note: {note}")?;
+            writeln!(out, "{}", wrapped(&format!("Note: {note}")))?;
         }
         writeln!(out)?;
         let rows: Vec<_> = std::iter::once(HEADER.map(str::to_owned)).chain(self.rows()).collect();
@@ -156,7 +165,7 @@ impl DiffOfLoads {
     pub fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         for (index, (name, diff)) in self.0.iter().enumerate() {
             let before = if index == 0 { "" } else { "\n" };
-            writeln!(out, "{before}Load {name}\n")?;
+            writeln!(out, "{before}{}\n", wrapped(&format!("Load {name}")))?;
             diff.text(out)?;
         }
         Ok(())
@@ -214,8 +223,19 @@ struct DiffDocument<'a> {
     figures: Vec<DiffRow>,
 }
 
+/// Whether nothing is known of a figure, which is no row then.
+fn is_unknown(change: &Change) -> bool {
+    change.medians.is_none() && change.estimate.is_none()
+}
+
+/// A change as a percentage, or as a factor where that has fewer digits.
 fn percent(share: f64) -> String {
-    format!("{:+.1}%", share * 100.0)
+    match share {
+        ..10.0 => format!("{:+.1}%", share * 100.0),
+        ..99.0 => format!("x{:.1}", share + 1.0),
+        ..9_999.0 => format!("x{:.0}", share + 1.0),
+        _ => format!("x{:.1e}", share + 1.0),
+    }
 }
 
 /// What was not run the same way.
@@ -268,10 +288,8 @@ mod tests {
         assert!(text.contains("Rounds: 6 old, 6 new; a regression is more than 5%"), "{text}");
         assert!(text.contains("different connections: ") && text.contains(" and 9"), "{text}");
         assert!(text.lines().any(|line| line.starts_with("p99 ") && line.ends_with("regression")), "{text}");
-        assert!(
-            text.lines().any(|line| line.starts_with("p99.9 ") && line.ends_with("can't tell")),
-            "{text}"
-        );
+        assert!(text.contains("Note: no p99.9: in some round fewer than ten requests are slower"), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("p99.9")), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         let markdown = written(|out| diff.markdown(out));
         assert!(markdown.contains("| p50 | 1.00 ms | 1.50 ms | "), "{markdown}");
@@ -286,6 +304,12 @@ mod tests {
         let begins = |line: &str| line.find("  worse").or_else(|| line.find("  result"));
         let at: Vec<_> = text.lines().filter_map(begins).collect();
         assert!(at.len() > 3 && at.iter().all(|column| *column == at[0]), "{text}");
+        assert!(text.contains(" x7.2e4 (x6.0e4 to x9.0e4) "), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert_eq!(
+            [-0.999, 0.05, 9.99, 11.34, 123.4, 89_999.0].map(percent),
+            ["-99.9%", "+5.0%", "+999.0%", "x12.3", "x124", "x9.0e4"]
+        );
     }
 
     #[test]

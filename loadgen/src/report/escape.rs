@@ -1,14 +1,27 @@
-//! Text of servers and users in reports that have a markup: nothing of it is read as such.
+//! Text of servers and users in reports: nothing of it is read as markup, or does anything to a terminal.
+
+use command_line::is_misleading;
+
+/// In one line of characters that are shown in their place: line ends and tabs are spaces, other controls and changes of direction are
+/// escaped.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' => shown.push(' '),
+            c if is_misleading(c) => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
 
 /// As Markdown shows it, in one line.
 pub(super) fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
+    let text = printable(text);
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
-        if c.is_control() {
-            escaped.push(' ');
-            continue;
-        }
         // A colon begins an address or the name of a symbol, or is one.
         let is_read = match c {
             ':' => rest.as_str().starts_with(|next: char| !next.is_whitespace()),
@@ -25,14 +38,13 @@ pub(super) fn markdown(text: &str) -> String {
 /// As HTML shows it, in one line; in attributes as well.
 pub(super) fn html(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in printable(text).chars() {
         match c {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            c if c.is_control() => escaped.push(' '),
             c => escaped.push(c),
         }
     }
@@ -42,6 +54,15 @@ pub(super) fn html(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_changes_the_direction_of_text_or_is_not_seen_is_escaped_in_each_form() {
+        let text = "a\u{202e}b\u{200b}\u{1b}\tc";
+        assert_eq!(printable(text), r"a\u{202e}b\u{200b}\u{1b} c");
+        assert_eq!(printable(&printable(text)), printable(text));
+        assert_eq!(markdown(text), r"a\\u\{202e\}b\\u\{200b\}\\u\{1b\} c");
+        assert_eq!(html(text), printable(text));
+    }
 
     #[test]
     fn nothing_is_read_as_html() {

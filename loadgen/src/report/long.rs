@@ -2,11 +2,15 @@
 
 use crate::{
     numbers::{count, decimal, time},
+    recorder::ReportedTimes,
     summary::Summary,
 };
 
 /// The maximum number of intervals that are listed; CSV has all of them.
 const MAX_INTERVALS: usize = 60;
+
+/// The parts of requests in a sample are those of all if the means of their times differ by no more than this share.
+const FARTHEST: f64 = 0.1;
 
 /// Names of the columns of [`intervals`].
 pub(super) const INTERVALS: [&str; 8] =
@@ -23,7 +27,13 @@ pub(super) fn figures(summary: &Summary) -> Vec<[String; 3]> {
         row("Mean service", time(parts.service), "sent to the end");
     }
     let reported = &summary.records.server_report;
-    if let Some(times) = reported.mean_times() {
+    let sampled = reported.mean_times();
+    let contradicts =
+        |times: &ReportedTimes| summary.mean_parts().is_some_and(|all| !is_alike(times, all.service));
+    if let Some(times) = sampled.filter(contradicts) {
+        let what = format!("not like all: those sampled took {}", time(times.server + times.outside));
+        row("  in the server", "unknown".to_owned(), &what);
+    } else if let Some(times) = sampled {
         row("  in the server", time(times.server), "as dummy-server reports, of a sample");
         row("  outside of it", time(times.outside), "the rest of the same requests' time");
         match times.way {
@@ -60,6 +70,11 @@ pub(super) fn figures(summary: &Summary) -> Vec<[String; 3]> {
     rows
 }
 
+/// Whether the mean time of requests in a sample is about that of all. A few replies stand for many, so that some slow ones may miss it.
+fn is_alike(sampled: &ReportedTimes, all: f64) -> bool {
+    (sampled.server + sampled.outside - all).abs() <= FARTHEST * all
+}
+
 /// What the columns of [`intervals`] are.
 pub(super) const LEGEND: &str = "offered, failed and times (of successes): by when requests were due; completed and errors: by when they ended";
 
@@ -90,4 +105,30 @@ pub(super) fn intervals(summary: &Summary) -> (Vec<[String; 8]>, usize) {
         .collect();
     let left_out = intervals.iter().count() - rows.len();
     (rows, left_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planted::{MICRO, MILLI, Planted, run};
+
+    #[test]
+    fn parts_of_a_sample_are_shown_where_it_took_as_long_as_all() {
+        let shown = |sampled: u64, others: u64| {
+            let summary = run("-r 100 -d 4s a:1", |n, _| Planted {
+                service: if n % 10 == 0 { sampled } else { others },
+                server: (n % 10 == 0).then_some((10 * MICRO, 60 * MICRO)),
+                ..Planted::default()
+            });
+            figures(&summary)
+        };
+        let of = |rows: &[[String; 3]], name: &str| rows.iter().find(|row| row[0].trim() == name).cloned();
+        let alike = shown(MILLI, MILLI);
+        assert_eq!(of(&alike, "in the server").unwrap()[1], "50.0 us");
+        assert!(of(&alike, "outside of it").is_some());
+        let apart = shown(20 * MILLI, MILLI);
+        let [_, value, what] = of(&apart, "in the server").unwrap();
+        assert_eq!((value.as_str(), what.as_str()), ("unknown", "not like all: those sampled took 20.0 ms"));
+        assert!(of(&apart, "outside of it").is_none());
+    }
 }

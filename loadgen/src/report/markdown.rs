@@ -2,14 +2,16 @@
 
 use std::io::{self, Write};
 
-use hdrhistogram::Histogram;
-
 pub(super) use super::escape::markdown as escaped;
-use super::{Detail, Report, happened, headline, heads, loads, long, rounds, verification};
+use super::{
+    Detail, Report, happened, headline, heads, loads, long, rounds,
+    times::{self, TimesRow},
+    verification, what_ran,
+};
 use crate::{
     numbers::{count, time},
     summary::Summary,
-    verdict::{Judged, QUANTILES, Time},
+    verdict::{Judged, QUANTILES},
 };
 
 /// The maximum number of backends that are listed.
@@ -32,6 +34,8 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out)?;
     }
     findings(summary, out)?;
+    let counts = what_ran::counts(summary).map(|(_, name, value)| [name.to_owned(), count(value)]);
+    table(&["Requests", "Number"], counts, out)?;
     times(summary, out)?;
     let statuses = summary.records.statuses().map(|(status, replies)| [status.to_string(), count(replies)]);
     table(&["Status", "Responses"], statuses, out)?;
@@ -75,10 +79,11 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 /// `out` can't be written to.
 pub fn write_rounds(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<()> {
     let [first, ..] = reports else { return Ok(()) };
-    let run = &first.summary.run;
-    let title = format!("{} rounds of {} {} over {}", reports.len(), run.method, run.target, run.protocol);
+    let rounds = what_ran::several(reports.len() as u64, "round");
+    let title = format!("{rounds} of {}", what_ran::target(first.summary));
     writeln!(out, "**{}**\n", escaped(&title))?;
-    table(&rounds::HEADER, rounds::rows(reports), out)?;
+    let (header, rows) = rounds::table(reports);
+    table_of(&header, rows, out)?;
     for (number, report) in (1..).zip(reports) {
         writeln!(out, "Round {number}: {}\n", escaped(&headline(report.summary)))?;
         verdict(report.summary, out)?;
@@ -137,10 +142,8 @@ pub fn write_rounds_of_loads(reports: &[Report<'_>], out: &mut dyn Write) -> io:
 
 fn verdict(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let [outcome, limit] = summary.verdict();
-    let run = &summary.run;
-    let interrupted = if summary.interrupted { ", interrupted" } else { "" };
-    let target = format!("{} {} over {}{interrupted}", run.method, run.target, run.protocol);
-    let lines = [("Target", target), ("Load", run.load()), ("Verdict", outcome), ("Limit", limit)];
+    let [target, load] = [what_ran::target(summary), what_ran::load(summary)];
+    let lines = [("Target", target), ("Load", load), ("Verdict", outcome), ("Limit", limit)];
     let measurement = summary.validity().map(|validity| ("Measurement", validity));
     let warnings = summary.warnings().into_iter().map(|warning| ("Warning", warning));
     let warmup = summary.warmup_said().map(|warmup| ("Requests", warmup));
@@ -158,41 +161,30 @@ fn thresholds(judged: &[Judged], out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn times(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
-    let times = &summary.records.times;
-    if summary.records.counts.completed() == 0 {
+    let rows: Vec<_> = times::rows(summary).into_iter().map(of_times).collect();
+    if rows.is_empty() {
         return Ok(());
     }
-    let mut rows: Vec<[String; 7]> = Vec::new();
-    if !times.response.is_empty() {
-        let cells =
-            QUANTILES.map(|(_, quantile)| match summary.percentile(quantile).map(|found| found.time) {
-                None => String::new(),
-                Some(Time::Band { response, .. }) => time(response as f64),
-                Some(Time::AtLeast(at_least)) => format!("> {}", time(at_least as f64)),
-            });
-        rows.push(named("response".to_owned(), cells));
+    let names = QUANTILES.map(|(name, _)| name.to_owned());
+    table(&named("Time".to_owned(), names, "max".to_owned()), rows, out)?;
+    for note in times::notes(summary) {
+        writeln!(out, "{}\n", escaped(&note))?;
     }
-    let others = [("service", &times.service), ("wait", &times.wait), ("lag", &times.lag)];
-    let calls = summary.records.calls.iter();
-    let of_calls =
-        calls.flat_map(|calls| [("first message", &calls.first_message), ("message", &calls.message)]);
-    let of_sockets = summary.records.sockets.iter().map(|sockets| ("ping", &sockets.pings));
-    for (name, histogram) in others.into_iter().chain(of_calls).chain(of_sockets) {
-        if !histogram.is_empty() && histogram.max() > 0 {
-            rows.push(named(name.to_owned(), percentiles(histogram)));
-        }
-    }
-    table(&named("Time".to_owned(), QUANTILES.map(|(name, _)| name.to_owned())), rows, out)
+    Ok(())
 }
 
-fn percentiles(histogram: &Histogram<u64>) -> [String; 6] {
-    QUANTILES.map(|(_, quantile)| time(histogram.value_at_quantile(quantile) as f64))
+fn of_times(row: TimesRow) -> [String; 8] {
+    let name = match row.number.filter(|_| row.is_part) {
+        Some(number) => format!("{} ({})", row.name, count(number)),
+        None => row.name,
+    };
+    named(name, row.cells, row.longest)
 }
 
 /// A row with its name.
-fn named(name: String, cells: [String; 6]) -> [String; 7] {
+fn named(name: String, cells: [String; 6], longest: String) -> [String; 8] {
     let [p50, p75, p90, p95, p99, p99_9] = cells;
-    [name, p50, p75, p90, p95, p99, p99_9]
+    [name, p50, p75, p90, p95, p99, p99_9, longest]
 }
 
 fn requests(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
@@ -210,6 +202,7 @@ fn requests(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
 
 fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let all = summary.records.backends.sorted();
+    let all: Vec<_> = all.into_iter().filter(|backend| !backend.response.is_empty()).collect();
     let rows = all.iter().take(MAX_BACKENDS).map(|backend| {
         let at = |quantile| time(backend.response.value_at_quantile(quantile) as f64);
         [backend.name.clone(), count(backend.response.len()), at(0.5), at(0.99)]
@@ -227,14 +220,24 @@ pub(super) fn table<const N: usize>(
     rows: impl IntoIterator<Item = [String; N]>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    table_of(header, rows, out)
+}
+
+/// The same of as many columns as the header has.
+fn table_of(
+    header: &[impl AsRef<str>],
+    rows: impl IntoIterator<Item = impl AsRef<[String]>>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut rows = rows.into_iter().peekable();
     if rows.peek().is_none() {
         return Ok(());
     }
-    writeln!(out, "| {} |", header.each_ref().map(AsRef::as_ref).join(" | "))?;
-    writeln!(out, "|{}", " --- |".repeat(N))?;
+    writeln!(out, "| {} |", header.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(" | "))?;
+    writeln!(out, "|{}", " --- |".repeat(header.len()))?;
     for row in rows {
-        writeln!(out, "| {} |", row.map(|cell| escaped(&cell)).join(" | "))?;
+        let cells: Vec<_> = row.as_ref().iter().map(|cell| escaped(cell)).collect();
+        writeln!(out, "| {} |", cells.join(" | "))?;
     }
     writeln!(out)
 }
@@ -259,6 +262,7 @@ mod tests {
         let refused = Failure::new(Cause::Refused, "connection refused by a|b <b>".to_owned());
         let summary = run("-r 100 -d 2s a:1", |n, _| Planted {
             service: MILLI,
+            read_lag: MILLI / 2,
             end: match n {
                 0 => PlantedEnd::Failed(refused.clone()),
                 1 => PlantedEnd::Status(503),
@@ -278,8 +282,14 @@ mod tests {
             "**99% succeeded, ",
             "- Verdict: ",
             "| error\\_rate\\<1% | failed | 1.000% |",
-            "| Time | p50 | p75 | p90 | p95 | p99 | p99.9 |",
+            "- Load: open loop, 100 requests/s, for 2.00 s: ",
+            "| offered | 200 |\n| sent | 200 |\n| completed | 199 |\n| succeeded | 198 |\n| server errors (5xx) | 1 |",
+            "| transport failed | 1 |",
+            "| Time | p50 | p75 | p90 | p95 | p99 | p99.9 | max |",
             "| response | 1.00 ms |",
+            "| undelayed | 500 us |",
+            "\n\nn too small for p99, p99.9: fewer than ten were slower\n",
+            "\n\nresponse: due to last byte",
             "| 503 | 1 |",
             "| refused | 1 | connection refused by a\\|b \\<b\\> |",
         ] {

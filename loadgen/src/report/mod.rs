@@ -18,20 +18,18 @@ pub mod probe;
 mod rounds;
 mod split;
 pub mod text;
+mod times;
 mod verification;
+mod what_ran;
 
 use std::num::NonZeroU32;
 
+use self::escape::printable;
 use crate::{
     numbers::{count, decimal, success, time},
     summary::Summary,
     verdict::{Judged, Time},
 };
-
-/// Without what a server that chose a text could do to a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
-}
 
 /// What is reported of.
 #[derive(Clone, Copy, Debug)]

@@ -6,28 +6,38 @@ use crate::{
     summary::Summary,
     verdict::{
         Time,
-        change::{ChangedFigure, FIGURES},
+        change::{ChangedFigure, FIGURES, median},
     },
 };
 
 /// The names of the columns.
-pub(super) const HEADER: [&str; 7] = ["Round", "succeeded", "rate/s", "p50", "p90", "p99", "p99.9"];
+const HEADER: [&str; 7] = ["Round", "succeeded", "rate/s", "p50", "p90", "p99", "p99.9"];
 
-/// A row for each round, then the median, the lowest and the highest of each figure that all rounds have.
-pub(super) fn rows(reports: &[Report<'_>]) -> Vec<[String; 7]> {
+/// The names of the columns, and a row for each round, then the median, the lowest and the highest of each figure that all rounds have.
+/// Percentiles that no round has are left out.
+pub(super) fn table(reports: &[Report<'_>]) -> (Vec<String>, Vec<Vec<String>>) {
+    let rows = rows(reports);
+    let is_said = |column: usize| rows.iter().any(|row| row[column] != "-");
+    let columns: Vec<_> = (0..HEADER.len()).filter(|column| is_said(*column)).collect();
+    let of = |row: &[String; 7]| columns.iter().map(|column| row[*column].clone()).collect();
+    (of(&HEADER.map(str::to_owned)), rows.iter().map(of).collect())
+}
+
+fn rows(reports: &[Report<'_>]) -> Vec<[String; 7]> {
     let mut rows: Vec<_> = (1..).zip(reports).map(|(number, report)| row(number, *report)).collect();
-    let sorted = FIGURES.map(|(_, figure)| {
+    let all = FIGURES.map(|(_, figure)| {
         let of = |report: &Report<'_>| figure.of(report.summary).map(|(_, value)| value);
-        let mut values = reports.iter().map(of).collect::<Option<Vec<_>>>()?;
-        values.sort_by(f64::total_cmp);
-        Some((figure, values))
+        let values = reports.iter().map(of).collect::<Option<Vec<_>>>()?;
+        Some((figure, values)).filter(|(_, values)| !values.is_empty())
     });
-    let last = reports.len().saturating_sub(1);
-    // Of an even number, the lower one of the two in the middle: it was measured.
-    for (name, index) in [("median", last / 2), ("lowest", 0), ("highest", last)] {
-        let [succeeded, rate, p50, p90, p99, p999] = sorted.each_ref().map(|sorted| match sorted {
+    let lowest = |values: Vec<f64>| values.into_iter().fold(f64::INFINITY, f64::min);
+    let highest = |values: Vec<f64>| values.into_iter().fold(f64::NEG_INFINITY, f64::max);
+    let kinds: [(&str, fn(Vec<f64>) -> f64); 3] =
+        [("median", median), ("lowest", lowest), ("highest", highest)];
+    for (name, of) in kinds {
+        let [succeeded, rate, p50, p90, p99, p999] = all.each_ref().map(|all| match all {
             None => "-".to_owned(),
-            Some((figure, values)) => shown(*figure, values[index]),
+            Some((figure, values)) => shown(*figure, of(values.clone())),
         });
         rows.push([name.to_owned(), succeeded, rate, p50, p90, p99, p999]);
     }
@@ -63,5 +73,35 @@ pub(super) fn shown(figure: ChangedFigure, value: f64) -> String {
         ChangedFigure::Succeeded => success(value),
         ChangedFigure::Rate => decimal(value),
         ChangedFigure::Response(_) => time(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planted::{MILLI, Planted, run};
+
+    fn rounds(services: &[u64]) -> Vec<Summary> {
+        let round = |service: &u64| {
+            let service = *service * MILLI;
+            run("-r 100 -d 2s a:1", move |_, _| Planted { service, ..Planted::default() })
+        };
+        services.iter().map(round).collect()
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_is_between_the_two_in_the_middle_as_that_of_a_comparison() {
+        let rounds = rounds(&[10, 40, 20, 80]);
+        let (header, rows) = table(&rounds.iter().map(Report::from).collect::<Vec<_>>());
+        let p50 = header.iter().position(|name| name == "p50").unwrap();
+        let found: Vec<_> = rows[4..].iter().map(|row| (row[0].as_str(), row[p50].as_str())).collect();
+        assert_eq!(found, [("median", "30.0 ms"), ("lowest", "10.0 ms"), ("highest", "80.0 ms")]);
+    }
+
+    #[test]
+    fn percentiles_that_no_round_has_are_left_out() {
+        let (header, rows) = table(&rounds(&[10, 20]).iter().map(Report::from).collect::<Vec<_>>());
+        assert_eq!(header, ["Round", "succeeded", "rate/s", "p50", "p90"]);
+        assert!(rows.iter().all(|row| row.len() == header.len()), "{rows:?}");
     }
 }

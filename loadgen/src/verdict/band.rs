@@ -53,9 +53,9 @@ pub enum Time {
 /// Up to which percentile loadgen's own delay is not a reason to doubt the times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValidUpTo {
-    /// All of [`QUANTILES`] that enough requests stand behind.
+    /// All of [`QUANTILES`] that enough requests stand behind, whose requests succeeded.
     All,
-    /// The one of this name.
+    /// The one of this name: of the next one it is, or its request did not succeed.
     Percentile(&'static str),
     /// Not even the lowest.
     Nothing,
@@ -122,6 +122,8 @@ impl Summary {
         for (name, quantile) in QUANTILES {
             match self.percentile(quantile) {
                 Some(percentile) if percentile.is_n_too_small => break,
+                // It is no time.
+                Some(Percentile { time: Time::AtLeast(_), .. }) => return valid,
                 Some(percentile) if self.is_narrow(percentile.time) => valid = ValidUpTo::Percentile(name),
                 _ => return valid,
             }
@@ -156,7 +158,13 @@ impl Summary {
                 }
                 None => "times are valid at all percentiles".to_owned(),
             },
+            ValidUpTo::Percentile(name) if self.wide().is_empty() => {
+                format!("times are valid up to {name}; above it, requests did not succeed")
+            }
             ValidUpTo::Percentile(name) => format!("times are valid up to {name}; above it, {late}"),
+            ValidUpTo::Nothing if enough && self.wide().is_empty() => {
+                format!("no percentile is a time: requests did not succeed from {} on", QUANTILES[0].0)
+            }
             ValidUpTo::Nothing if enough => {
                 format!("loadgen's own delay may be in {}: {late}", self.wide().join(", "))
             }
@@ -211,5 +219,35 @@ impl Summary {
             _ => format!("it sends and reads that late, busy {busy:.0}% of the time"),
         };
         format!("its own delay widens them by up to {late}: {why}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planted::{Planted, PlantedEnd, run};
+
+    #[test]
+    fn times_are_valid_up_to_the_last_percentile_that_succeeded() {
+        for (failed_of_10, valid, said) in [
+            (0, ValidUpTo::All, "times are valid up to p99; too few requests are slower to tell more"),
+            (
+                2,
+                ValidUpTo::Percentile("p75"),
+                "times are valid up to p75; above it, requests did not succeed",
+            ),
+            (
+                4,
+                ValidUpTo::Percentile("p50"),
+                "times are valid up to p50; above it, requests did not succeed",
+            ),
+            (6, ValidUpTo::Nothing, "no percentile is a time: requests did not succeed from p50 on"),
+        ] {
+            let summary = run("-r 100 -d 20s a:1", |n, _| Planted {
+                end: PlantedEnd::Status(if n % 10 < failed_of_10 { 503 } else { 200 }),
+                ..Planted::default()
+            });
+            assert_eq!((summary.valid_up_to(), summary.validity().as_deref()), (valid, Some(said)));
+        }
     }
 }

@@ -148,7 +148,8 @@ fn conclude(is_worse_above: bool, (low, high): (f64, f64), allowed: Option<f64>)
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The one in the middle, or the mean of the two that are; there is at least one.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }

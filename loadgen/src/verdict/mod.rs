@@ -357,11 +357,13 @@ impl Summary {
                     format!("; no request succeeded for {length} of the {window}")
                 });
                 let caveat = caveat + &outage.unwrap_or_default();
+                let outstanding = self.run.outstanding() as u64;
                 format!(
-                    "{} requests/s is what {}{} outstanding requests gave: the loop was closed{caveat}",
+                    "{} requests/s is what {}{} outstanding request{} gave: the loop was closed{caveat}",
                     decimal(self.achieved_rate()),
                     if self.run.stages.is_some() { "up to " } else { "" },
-                    count(self.run.outstanding() as u64)
+                    count(outstanding),
+                    if outstanding == 1 { "" } else { "s" }
                 )
             }
         }

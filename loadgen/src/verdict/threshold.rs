@@ -284,10 +284,10 @@ impl Threshold {
                 let shown = if from == to { to } else { format!("{from} to {to}") };
                 (undelayed as f64, response as f64, shown)
             }
-            Time::AtLeast(at_least) => {
+            Time::AtLeast(_) => {
                 // A failure is worse than any time, and not a time that was long enough.
                 let low = if self.comparison.is_upper() { f64::INFINITY } else { 0.0 };
-                (low, f64::INFINITY, format!(">= {}", time(at_least as f64)))
+                (low, f64::INFINITY, "a request that did not succeed".to_owned())
             }
         };
         if percentile.is_n_too_small {
@@ -327,6 +327,25 @@ impl Threshold {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::planted::{Planted, PlantedEnd, run};
+
+    #[test]
+    fn a_percentile_that_did_not_succeed_is_not_shown_as_a_time() {
+        let summary = run("-r 100 -d 10s a:1", |n, _| Planted {
+            end: PlantedEnd::Status(if n % 5 == 0 { 503 } else { 200 }),
+            ..Planted::default()
+        });
+        for (text, judgement, found) in [
+            ("p(90)<1s", Judgement::Failed, "a request that did not succeed"),
+            ("p(98.9)<1s", Judgement::Failed, "a request that did not succeed"),
+            ("p(90)>1us", Judgement::NotJudged, "a request that did not succeed"),
+            ("p(99.9)<1s", Judgement::NotJudged, "a request that did not succeed (n too small)"),
+            ("p(50)<1s", Judgement::Passed, "1.00 ms"),
+        ] {
+            let judged = text.parse::<Threshold>().unwrap().judge(&summary);
+            assert_eq!((judged.judgement, judged.found.as_str()), (judgement, found), "{text}");
+        }
+    }
 
     #[test]
     fn thresholds_are_read_as_people_write_them() {

@@ -227,3 +227,42 @@ impl<'a> ReportDocument<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planted::{Planted, run};
+
+    #[test]
+    fn the_schema_has_every_protocol_that_is_spoken_and_no_other() {
+        let schema = serde_json::from_str(SCHEMA).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let plan = folder.path().join("plan.yaml");
+        std::fs::write(&plan, "targets: [\"http://a:1\", \"b:1\", \"http://c:1\"]\nrequests: [{path: /}]\n")
+            .unwrap();
+        for (target, protocol) in [
+            ("http://a:1", "HTTP/1.1"),
+            ("--http1.1 https://a:1", "HTTP/1.1 over TLS"),
+            ("--http1.0 a:1", "HTTP/1.0"),
+            ("--http1.0 https://a:1", "HTTP/1.0 over TLS"),
+            ("a:1", "h2c"),
+            ("--http2 https://a:1", "HTTP/2 over TLS"),
+            ("ws://a:1/", "WebSocket"),
+            ("wss://a:1/", "WebSocket over TLS"),
+            ("--http2 ws://a:1/", "WebSocket over h2c"),
+            ("--http2 wss://a:1/", "WebSocket over HTTP/2 and TLS"),
+            (&format!("-f {}", plan.display()), "HTTP/1.1 and h2c"),
+        ] {
+            let summary = run(&format!("-r 10 -d 1s {target}"), |_, _| Planted::default());
+            let mut json = Vec::new();
+            write((&summary).into(), &mut json).unwrap();
+            let mut json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+            assert_eq!(json["run"]["protocol"], protocol);
+            let errors: Vec<_> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{protocol}: {errors:?}");
+            json["run"]["protocol"] = "HTTP/1.1 and".into();
+            assert!(!validator.is_valid(&json));
+        }
+    }
+}

@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 
-use super::{Style, several, wrapped};
+use super::{Style, wrapped};
 use crate::report::{
     Report,
     loads::{HEADER, by_load, by_round, heading, rows},
+    printable,
+    what_ran::several,
 };
 
 /// The widest name in the table, in characters.
@@ -16,7 +18,7 @@ const NAME: usize = 16;
 /// # Errors
 /// `out` can't be written to.
 pub fn write(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{} at the same time\n", several(reports.len(), "load"))?;
+    writeln!(out, "{} at the same time\n", several(reports.len() as u64, "load"))?;
     let header = HEADER.map(str::to_owned);
     for row in std::iter::once(header).chain(rows(reports)) {
         let [name, from, offered, failed, cells @ ..] = row;
@@ -37,8 +39,8 @@ pub fn write(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::R
 /// `out` can't be written to.
 pub fn write_rounds(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::Result<()> {
     let all = by_load(reports);
-    let rounds = several(by_round(reports).len(), "round");
-    writeln!(out, "{rounds} of {} at the same time", several(all.len(), "load"))?;
+    let rounds = several(by_round(reports).len() as u64, "round");
+    writeln!(out, "{rounds} of {} at the same time", several(all.len() as u64, "load"))?;
     for reports in all {
         let [first, ..] = reports.as_slice() else { continue };
         writeln!(out, "\n{}\n", wrapped(&heading(first.summary)))?;
@@ -49,8 +51,9 @@ pub fn write_rounds(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -
 
 /// A name as far as it fits.
 fn cut(name: &str) -> String {
+    let name = printable(name);
     if name.chars().count() <= NAME {
-        return name.to_owned();
+        return name;
     }
     name.chars().take(NAME - 3).chain("...".chars()).collect()
 }

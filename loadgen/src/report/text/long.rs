@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::wrapped;
+use super::{WIDTH, wrapped, wrapped_within};
 use crate::{
     report::long::{INTERVALS, LEGEND, figures, intervals},
     summary::Summary,
@@ -11,7 +11,7 @@ use crate::{
 /// Writes it.
 pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     for [name, value, what] in figures(summary) {
-        writeln!(out, "{name:<24}{value:<16}{what}")?;
+        writeln!(out, "{name:<24}{value:<16}{}", wrapped_within(&what, 40, 40, WIDTH))?;
     }
     writeln!(out)?;
     let (rows, left_out) = intervals(summary);

@@ -15,10 +15,9 @@ use std::{
 };
 
 use crate::{
-    clock::nanos,
     numbers::{bytes, count, decimal, seconds, time},
     recorder::{Connections, Sockets, Span},
-    report::{Detail, Report, headline},
+    report::{Detail, Report, headline, printable, what_ran},
     summary::Summary,
     verdict::{Judged, RunOutcome},
 };
@@ -58,7 +57,8 @@ impl Style {
 /// `out` can't be written to.
 pub fn write(report: Report<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let summary = report.summary;
-    writeln!(out, "{}", style.outcome(summary, &headline(summary)))?;
+    let first = wrapped_within(&headline(summary), 0, 2, WIDTH);
+    writeln!(out, "{}", style.outcome(summary, &first))?;
     verdict(summary, style, out)?;
     thresholds(report.judged, out)?;
     what_ran(summary, out)?;
@@ -96,73 +96,36 @@ fn thresholds(judged: &[Judged], out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "{:<30}{:<14}found", "Threshold", "result")?;
     for Judged { threshold, found, judgement, .. } in judged {
-        writeln!(out, "  {threshold:<28}{:<14}{found}", judgement.as_str())?;
+        let threshold = printable(threshold);
+        let own_line = if threshold.chars().count() < 28 { String::new() } else { format!("\n  {:<28}", "") };
+        let found = wrapped_within(found, 44, 44, WIDTH);
+        writeln!(out, "  {threshold:<28}{own_line}{:<14}{found}", judgement.as_str())?;
     }
     writeln!(out)
 }
 
 fn what_ran(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
-    let run = &summary.run;
-    let shape = run.load();
-    let total = run.total.map(|total| format!(", {} requests", count(total))).unwrap_or_default();
-    let duration = run.duration.map(|time| format!(", for {}", seconds(nanos(time)))).unwrap_or_default();
-    let streams = match run.streams {
-        1 => String::new(),
-        streams if run.pipelines() => format!(" with {streams} pipelined requests each"),
-        streams => format!(" with {streams} streams each"),
-    };
-    let interrupted = if summary.interrupted { ", INTERRUPTED" } else { "" };
-    let warmup =
-        run.warmup.map(|time| format!(", after {} of warm-up", seconds(nanos(time)))).unwrap_or_default();
-    writeln!(out, "{} {} over {}", run.method, run.target, run.protocol)?;
-    writeln!(
-        out,
-        "{}",
-        wrapped(&format!(
-            "{shape}{total}{duration}{warmup}: {}{streams}, {}, took {}{interrupted}",
-            several(run.connections, "connection"),
-            several(run.workers, "worker"),
-            seconds(nanos(summary.elapsed)),
-        ))
-    )?;
-    writeln!(out)
+    writeln!(out, "{}", what_was_loaded("", summary))?;
+    writeln!(out, "{}\n", wrapped(&what_ran::load(summary)))
 }
 
-fn several(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
-    }
+/// The method, the target and what was spoken there, behind a few words, with as much of a long URL as fits.
+fn what_was_loaded(before: &str, summary: &Summary) -> String {
+    let run = &summary.run;
+    let whole = format!("{before}{}", what_ran::target(summary));
+    let others = whole.chars().count() - run.target.chars().count();
+    let room = if run.targets > 1 { 0 } else { WIDTH.saturating_sub(others) };
+    let target = if room < WIDTH / 2 { run.target.clone() } else { shortened(&run.target, room) };
+    let words = format!("{before}{} {target} over {}", run.method, run.protocol);
+    let words: Vec<_> = words.split(' ').map(|word| shortened(word, WIDTH - 4)).collect();
+    wrapped_within(&words.join(" "), 0, 2, WIDTH)
 }
 
 fn accounting(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
-    let counts = &summary.records.counts;
     writeln!(out, "Requests")?;
-    for (depth, name, value, always) in [
-        (0, "offered", counts.offered, true),
-        (1, "sent", counts.sent(), true),
-        (2, "completed", counts.completed(), false),
-        (3, "succeeded", counts.succeeded, false),
-        (3, "redirects (3xx)", counts.redirects, false),
-        (3, "client errors (4xx)", counts.client_errors, false),
-        (3, "server errors (5xx)", counts.server_errors, false),
-        (3, "call errors (gRPC)", counts.call_errors, false),
-        (2, "transport failed", counts.transport_failed, false),
-        (2, "timed out", counts.timed_out, false),
-        (2, "unanswered", counts.unanswered, false),
-        (1, "dropped", counts.dropped, false),
-        (2, "too late (--max-lag)", counts.dropped_late, false),
-        (1, "not sent", counts.not_sent, false),
-        (0, "retried", counts.resent, false),
-        (0, "redirects followed", counts.redirects_followed, false),
-        (0, "not followed: elsewhere, invalid", counts.redirects_elsewhere, false),
-        (0, "not followed: --follow", counts.redirects_beyond, false),
-        (0, "not as expected (unmet)", summary.records.unmet.replies(), false),
-    ] {
-        if always || value > 0 {
-            let name = format!("{:indent$}{name}", "", indent = depth * 2);
-            writeln!(out, "  {name:<28}{:>14}", count(value))?;
-        }
+    for (depth, name, value) in what_ran::counts(summary) {
+        let name = format!("{:indent$}{name}", "", indent = depth * 2);
+        writeln!(out, "  {name:<28}{:>14}", count(value))?;
     }
     if let Some(warmup) = summary.warmup_said() {
         writeln!(out, "{}", wrapped(&warmup))?;
@@ -237,7 +200,7 @@ fn rates(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     ];
     for (name, value) in rows {
         if let Some(value) = value {
-            writeln!(out, "{name:<24}{value}")?;
+            writeln!(out, "{name:<24}{}", wrapped_within(&value, 24, 24, WIDTH))?;
         }
     }
     writeln!(out)
@@ -412,9 +375,10 @@ fn requests(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
 
 /// At most `most` characters of a name, of both of its ends: what distinguishes it from others may be at either.
 fn shortened(name: &str, most: usize) -> String {
+    let name = printable(name);
     let count = name.chars().count();
     if count <= most {
-        return name.to_owned();
+        return name;
     }
     let begin = most / 2 - 2;
     let end = name.chars().skip(count - (most - begin - 1));
@@ -423,6 +387,8 @@ fn shortened(name: &str, most: usize) -> String {
 
 fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let all = summary.records.backends.sorted();
+    // One may have been named by responses that never ended.
+    let all: Vec<_> = all.into_iter().filter(|backend| !backend.response.is_empty()).collect();
     if all.is_empty() {
         return Ok(());
     }
@@ -432,7 +398,7 @@ fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
             "  {:<40}{:>14}{:>10}{:>10}",
-            backend.name,
+            shortened(&backend.name, 39),
             count(backend.response.len()),
             at(0.5),
             at(0.99)
@@ -444,22 +410,30 @@ fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-/// In lines of at most [`WIDTH`], those after the first one indented. A word that is longer has its own line.
-fn wrapped(text: &str) -> String {
-    let (mut lines, mut column) = (String::new(), 0);
+/// In lines that leave a few columns free, those after the first one indented.
+pub(super) fn wrapped(text: &str) -> String {
+    wrapped_within(text, 0, 2, WIDTH - 4)
+}
+
+/// In lines of at most `width` columns, of which the first one begins in column `begin` and the others behind `indent` spaces. A word
+/// that is longer has its own line. Nothing of it does anything to a terminal.
+pub(super) fn wrapped_within(text: &str, begin: usize, indent: usize, width: usize) -> String {
+    let (mut lines, mut column) = (String::new(), begin);
     // A number stays with its unit.
     let mut after_digit = false;
+    let text = printable(text);
     let breaks = text.split(|c: char| {
         let is_break = c == ' ' && !after_digit;
         after_digit = c.is_ascii_digit();
         is_break
     });
-    for word in breaks {
+    for (index, word) in breaks.enumerate() {
         let length = word.chars().count();
-        if column > 0 && column + 1 + length > WIDTH - 4 {
-            lines.push_str("\n  ");
-            column = 2;
-        } else if column > 0 {
+        if index > 0 && column + 1 + length > width {
+            lines.push('\n');
+            lines.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if index > 0 {
             lines.push(' ');
             column += 1;
         }
@@ -471,13 +445,87 @@ fn wrapped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hdrhistogram::Histogram;
+    use serde_json::json;
+
     use super::*;
+    use crate::{
+        planted::{MICRO, Planted, PlantedEnd, run},
+        recorder::{Backend, Backends},
+        verdict::Threshold,
+    };
 
     #[test]
     fn long_names_keep_both_ends() {
         assert_eq!(shortened("GET /items", 10), "GET /items");
         assert_eq!(shortened("GET /items at 127.0.0.1:8080", 16), "GET /i~.0.1:8080");
         assert_eq!(shortened("üüüüüüüü", 7), "ü~üüüüü");
+    }
+
+    fn written(summary: &Summary, detail: Detail) -> String {
+        let mut out = Vec::new();
+        write(Report { detail, ..summary.into() }, Style::Plain, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn lines_fit_a_terminal_however_long_a_url_a_name_or_a_threshold_is() {
+        let long = "x".repeat(200);
+        let mut summary = run(&format!("-r 100 -d 20s http://a:1/{long}"), |n, _| Planted {
+            read_lag: 100 * MICRO,
+            service: 123_456 * MICRO,
+            end: PlantedEnd::Status(if n < 300 { 503 } else { 200 }),
+            ..Planted::default()
+        });
+        summary.records.connections.failed = 1;
+        summary.records.connections.failure = Some(long.clone());
+        summary.records.backends = backends(&["b".repeat(128)], &summary);
+        let threshold: Threshold = format!("p(98.{:0<30})<1ms", 9).parse().unwrap();
+        let judged = [threshold.judge(&summary)];
+        let mut out = Vec::new();
+        write(Report { judged: &judged, detail: Detail::Long, ..(&summary).into() }, Style::Plain, &mut out)
+            .unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("GET http://a:1/xxx") && text.contains("xxx over HTTP/1.1\n"), "{text}");
+        assert!(text.contains("  bbb") && text.contains("a request that did not succeed"), "{text}");
+        for line in text.lines().filter(|line| !line.contains(&long)) {
+            assert!(line.chars().count() <= WIDTH, "{line}");
+        }
+    }
+
+    /// Instances with these names, each of which answered all successes.
+    fn backends(names: &[String], summary: &Summary) -> Backends {
+        let times = serde_json::to_value(&summary.records.backends).unwrap();
+        assert_eq!(times, json!([]));
+        let of =
+            |histogram| serde_json::to_value(Backend { name: String::new(), response: histogram }).unwrap();
+        let mut coarse = Histogram::new(2).unwrap();
+        coarse.add(&summary.records.times.response).unwrap();
+        let all: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let mut one = of(if name == "silent" { Histogram::new(2).unwrap() } else { coarse.clone() });
+                one["name"] = json!(name);
+                one
+            })
+            .collect();
+        serde_json::from_value(json!(all)).unwrap()
+    }
+
+    #[test]
+    fn names_that_servers_choose_do_nothing_to_a_terminal_and_those_without_a_reply_are_no_rows() {
+        let mut summary = run("-r 10 -d 1s a:1", |_, _| Planted::default());
+        let names = ["a\u{202e}b\tc\u{1b}[2J", "silent"].map(str::to_owned);
+        summary.records.backends = backends(&names, &summary);
+        let text = written(&summary, Detail::Short);
+        assert!(text.contains(r"  a\u{202e}b c\u{1b}[2J"), "{text}");
+        assert!(!text.contains("silent"), "{text}");
+    }
+
+    #[test]
+    fn one_of_a_kind_is_not_in_the_plural() {
+        let text = written(&run("-r 1 -n 1 a:1", |_, _| Planted::default()), Detail::Short);
+        assert!(text.contains("open loop, 1 request/s, 1 request: "), "{text}");
     }
 
     #[test]

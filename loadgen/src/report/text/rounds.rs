@@ -2,11 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::{Style, several, thresholds, wrapped};
-use crate::report::{
-    Report, headline,
-    rounds::{HEADER, rows},
-};
+use super::{Style, thresholds, what_was_loaded, wrapped};
+use crate::report::{Report, headline, rounds::table, what_ran::several};
 
 /// Writes the figures of each round, and what a person has to know beyond.
 ///
@@ -14,19 +11,13 @@ use crate::report::{
 /// `out` can't be written to.
 pub fn write(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::Result<()> {
     let [first, ..] = reports else { return Ok(()) };
-    let run = &first.summary.run;
-    writeln!(
-        out,
-        "{} of {} {} over {}\n",
-        several(reports.len(), "round"),
-        run.method,
-        run.target,
-        run.protocol
-    )?;
-    let header = HEADER.map(str::to_owned);
-    for row in std::iter::once(header).chain(rows(reports)) {
-        let [name, cells @ ..] = row;
-        writeln!(out, "{name:<8}{}", cells.map(|cell| format!("{cell:>12}")).concat())?;
+    let rounds = format!("{} of ", several(reports.len() as u64, "round"));
+    writeln!(out, "{}\n", what_was_loaded(&rounds, first.summary))?;
+    let (header, rows) = table(reports);
+    for row in std::iter::once(header).chain(rows) {
+        let [name, cells @ ..] = row.as_slice() else { continue };
+        let cells: String = cells.iter().map(|cell| format!("{cell:>12}")).collect();
+        writeln!(out, "{name:<8}{cells}")?;
     }
     writeln!(out)?;
     for (number, report) in (1..).zip(reports) {

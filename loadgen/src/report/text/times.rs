@@ -1,129 +1,50 @@
-//! The table of times, with a legend.
+//! The table of times, as text.
 
 use std::io::{self, Write};
 
-use hdrhistogram::Histogram;
-
+use super::{WIDTH, wrapped_within};
 use crate::{
-    numbers::{count, time},
-    recorder::Calls,
+    numbers::count,
+    report::times::{TimesRow, notes, rows},
     summary::Summary,
-    verdict::{QUANTILES, Time},
+    verdict::QUANTILES,
 };
 
+/// The width of the names.
+const NAME: usize = 13;
+
 pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
-    let times = &summary.records.times;
-    if summary.records.counts.completed() == 0 {
+    let rows = rows(summary);
+    if rows.is_empty() {
         return Ok(());
     }
-    write!(out, "{:<13}", "Time")?;
+    write!(out, "{:<NAME$}", "Time")?;
     for (name, _) in QUANTILES {
         write!(out, "{name:>9}")?;
     }
     writeln!(out, "{:>10}", "max")?;
-    if !times.response.is_empty() {
-        offered(summary, out)?;
+    for row in rows {
+        let cells: String = row.cells.iter().map(|cell| format!("{cell:>9}")).collect();
+        let line = format!("{:<NAME$}{cells}{:>10}", name(&row), row.longest);
+        writeln!(out, "{}", line.trim_end())?;
     }
-    if !times.unsuccessful.is_empty() && !times.response.is_empty() {
-        row("  successes", &times.response, out)?;
-    }
-    for class in 1..=5 {
-        let replies = summary.times_of_class(class);
-        let is_shown = !replies.is_empty() && (class != 2 || replies.len() != times.response.len());
-        if is_shown {
-            row(&format!("  {class}xx"), replies, out)?;
-        }
-    }
-    row("service", &times.service, out)?;
-    row("wait", &times.wait, out)?;
-    row("lag", &times.lag, out)?;
-    if let Some(calls) = summary.records.calls.as_deref() {
-        row("1st message", &calls.first_message, out)?;
-        row("message", &calls.message, out)?;
-    }
-    if let Some(sockets) = summary.records.sockets.as_deref() {
-        row("ping", &sockets.pings, out)?;
-    }
-    let is_too_small = |quantile: f64| summary.percentile(quantile).is_some_and(|found| found.is_n_too_small);
-    let small: Vec<_> =
-        QUANTILES.iter().filter(|(_, quantile)| is_too_small(*quantile)).map(|(name, _)| *name).collect();
-    if !small.is_empty() && !times.response.is_empty() {
-        writeln!(out, "n too small for {}: fewer than ten were slower", small.join(", "))?;
-    }
-    if !summary.run.is_open_loop() {
-        let up_to = if summary.run.stages.is_some() { "up to " } else { "" };
-        let outstanding = count(summary.run.outstanding() as u64);
-        writeln!(out, "at {up_to}{outstanding} outstanding: times at other numbers are not comparable.")?;
-    }
-    let has = |histogram: fn(&Calls) -> &Histogram<u64>| {
-        summary.records.calls.as_deref().is_some_and(|calls| !histogram(calls).is_empty())
-    };
-    write!(out, "{LEGEND}")?;
-    if has(|calls| &calls.first_message) {
-        writeln!(out, "1st message: due to the first response of a stream.")?;
-    }
-    if has(|calls| &calls.message) {
-        writeln!(out, "message: from when the n-th message was due to the n-th response.")?;
-    }
-    if summary.records.sockets.as_deref().is_some_and(|sockets| !sockets.pings.is_empty()) {
-        writeln!(out, "ping: from a ping to its pong.")?;
+    for note in notes(summary) {
+        writeln!(out, "{}", wrapped_within(&note, 0, 0, WIDTH))?;
     }
     writeln!(out)
 }
 
-/// What the rows are; the last one ends the table.
-const LEGEND: &str = "\
-response: due to last byte, of all offered requests; one that did not succeed is
-slower than any that did. undelayed: the same without what loadgen itself may
-have delayed. service: sent to last byte, of successes. wait: picked up to sent.
-lag: due to picked up.
-";
-
-/// Response time over all offered requests, and what it would be without loadgen's own delay where that differs.
-fn offered(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
-    let times = &summary.records.times;
-    let mut undelayed = Vec::new();
-    write!(out, "{:<13}", "response")?;
-    for (_, quantile) in QUANTILES {
-        let cell = match summary.percentile(quantile).map(|found| found.time) {
-            None => String::new(),
-            Some(Time::Band { response, undelayed: low }) => {
-                undelayed.push(time(low as f64));
-                time(response as f64)
-            }
-            Some(Time::AtLeast(at_least)) => {
-                undelayed.push(String::new());
-                format!(">{}", time(at_least as f64))
-            }
-        };
-        write!(out, "{cell:>9}")?;
+/// With how many there are, as far as there is room.
+fn name(row: &TimesRow) -> String {
+    let TimesRow { name, is_part, number, .. } = row;
+    match (is_part, number) {
+        (false, _) => name.clone(),
+        (true, None) => format!("  {name}"),
+        (true, Some(number)) => {
+            let counted = format!("  {name} {}", count(*number));
+            if counted.len() < NAME { counted } else { format!("  {name}") }
+        }
     }
-    let longest = times.response.max().max(times.unsuccessful.max());
-    let longest = match times.unsuccessful.is_empty() {
-        true => time(longest as f64),
-        false => format!(">{}", time(longest as f64)),
-    };
-    writeln!(out, "{longest:>10}")?;
-    if undelayed.iter().any(|cell| !cell.is_empty()) {
-        write!(out, "{:<13}", "  undelayed")?;
-        undelayed.iter().try_for_each(|cell| write!(out, "{cell:>9}"))?;
-        writeln!(out)?;
-    }
-    Ok(())
-}
-
-fn row(name: &str, histogram: &Histogram<u64>, out: &mut dyn Write) -> io::Result<()> {
-    if histogram.is_empty() || histogram.max() == 0 {
-        return Ok(());
-    }
-    // With how many there are, as far as there is room.
-    let counted = format!("{name} {}", count(histogram.len()));
-    let name = if name.starts_with("  ") && counted.len() < 13 { counted } else { name.to_owned() };
-    write!(out, "{name:<13}")?;
-    for (_, quantile) in QUANTILES {
-        write!(out, "{:>9}", time(histogram.value_at_quantile(quantile) as f64))?;
-    }
-    writeln!(out, "{:>10}", time(histogram.max() as f64))
 }
 
 #[cfg(test)]
