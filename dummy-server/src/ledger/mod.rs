@@ -311,7 +311,7 @@ impl Sighting {
     /// Passes on what its reply says of it.
     #[inline]
     pub(crate) fn tell(&self, told: impl FnOnce(&[u8])) {
-        let Past { id, sighting, received_ns, replied_ns, .. } = self.known().past;
+        let Past { id, sighting, status, received_ns, replied_ns, .. } = self.known().past;
         let Ledger { epoch, clock, texts, .. } = &*self.ledger;
         let instants = clock.instants(received_ns, replied_ns);
         told(texts.borrow_mut().text(&Seen {
@@ -319,6 +319,7 @@ impl Sighting {
             sighting,
             epoch: *epoch,
             length: self.known().length,
+            status,
             instants,
         }));
     }

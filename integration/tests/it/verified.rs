@@ -17,6 +17,7 @@ use integration::{
     proxies::HAPROXY,
     proxy::{Behind, Proxy},
     report::Report,
+    rewrite::Rewrite,
     server::Server,
     tools::require,
 };
@@ -56,6 +57,7 @@ fn assert_found(report: &Report, wanted: &[(&str, u64)]) {
         "/repeated/counts/concurrent",
         "/crossed/count",
         "/cached/count",
+        "/status_changed/count",
         "/foreign/count",
         "/payload/truncated/count",
         "/payload/corrupted/count",
@@ -210,6 +212,89 @@ fn bodies_that_are_not_those_of_their_requests_are_reported_with_the_offset() {
     assert_eq!(first(&report, "/payload/corrupted"), 0);
     let report = through(|_| Fault::Shorten(1000), "/bin/64K", &[], &wanted(truncated));
     assert_eq!(first(&report, "/payload/truncated"), 1000);
+}
+
+fn a_status_that_a_proxy_rewrites_is_reported_whether_it_gets_better_or_worse() {
+    for (path, rewrite, what, came) in [
+        ("/bin/1K?dummy-status=503", Rewrite::First("503", "200"), "503 became 200", 200),
+        ("/bin/1K?dummy-status=404", Rewrite::First("404", "410"), "404 became 410", 410),
+        ("/bin/1K", Rewrite::First("200", "500"), "200 became 500", 500),
+    ] {
+        let server = Server::with(&["--workers=2"]);
+        let planted = Planted::start(server.http, move |number| match is_chosen(number) {
+            true => Fault::Reply(rewrite),
+            false => Fault::None,
+        });
+        let report = Report::parse(&verified(planted.address, path, &[]).stdout);
+        assert_found(&report, &[("/status_changed/count", HURT)]);
+        assert_eq!(report.number(&format!("/verify/status_changed/statuses/{came}")), HURT);
+        let examples = report.json()["verify"]["status_changed"]["examples"].as_array().expect("examples");
+        assert_eq!(examples.len() as u64, HURT);
+        for example in examples {
+            assert!(is_chosen(example["number"].as_u64().unwrap()) && example["what"] == what, "{example}");
+        }
+    }
+    // Of those that succeeded one did not.
+    let server = Server::start();
+    let planted = Planted::start(server.http, |_| Fault::Reply(Rewrite::First("503", "200")));
+    let url = format!("http://{}/bin/1K?dummy-status=503:30", planted.address);
+    let finished = loadgen(&["--no-progress", "--zero-loss", "-n", "50", "-c", "2", &url]);
+    assert_eq!(finished.code, Some(99), "{finished}");
+    let said = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("replies came with another status than the server gave them (200 x"), "{finished}");
+}
+
+fn statuses_that_come_as_the_server_gave_them_raise_no_alarm() {
+    let server = Server::with(&["--workers=2"]);
+    let planted = Planted::start(server.http, |_| Fault::None);
+    let mut requests = String::new();
+    for (method, path) in [
+        ("GET", "/bin/1K?dummy-status=503:50"),
+        ("GET", "/status/201"),
+        ("GET", "/status/404"),
+        ("GET", "/bin/1K?dummy-status=599"),
+        ("PUT", "/bin/1K"),
+        ("POST", "/upload"),
+    ] {
+        requests.push_str(&format!("- {{method: {method}, path: '{path}'}}\n"));
+        requests
+            .push_str(&format!("- {{target: 'h2c://{}', method: {method}, path: '{path}'}}\n", server.http));
+    }
+    // Without content, and so not through that proxy.
+    for path in ["/status/204", "/status/205", "/status/304", "/status/302", "/status/999"] {
+        for scheme in ["http", "h2c"] {
+            requests.push_str(&format!("- {{target: '{scheme}://{}', path: {path}}}\n", server.http));
+        }
+    }
+    for (scheme, path) in
+        [("http", "/bin/1K"), ("h2c", "/bin/1K"), ("http", "/status/503"), ("h2c", "/status/503")]
+    {
+        let target = format!("{scheme}://{}", server.http);
+        requests.push_str(&format!("- {{target: '{target}', method: HEAD, path: {path}}}\n"));
+    }
+    let range = "headers: ['Range: bytes=0-99']";
+    requests.push_str(&format!("- {{path: /bin/1K, {range}}}\n"));
+    // An error of gRPC is a 200, and all there is may be its head.
+    for plan in [r#""status": {"code": 14}"#, r#""size": 10, "status": {"code": 14}"#] {
+        let target = format!("grpc://{}", server.grpc);
+        let path = "/dummy.v1.TestService/Unary";
+        requests
+            .push_str(&format!("- {{target: '{target}', path: {path}, body: '{{\"plan\": {{{plan}}}}}'}}\n"));
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = folder.path().join("plan.yaml");
+    let count = requests.lines().count() as u64;
+    let text = format!(
+        "target: http://{}\nrequests:\n{requests}load: {{total: {}, connections: 2}}\n",
+        planted.address,
+        count * 20
+    );
+    std::fs::write(&plan, text).expect("the plan is written");
+    let finished =
+        loadgen(&["--no-progress", "-o", "json", "--verify", "-f", plan.to_str().expect("a path in UTF-8")]);
+    let report = Report::parse(&finished.stdout);
+    assert_found(&report, &[]);
+    assert_eq!(report.number("/verify/arrived"), count * 20, "{finished}");
 }
 
 fn what_the_server_was_asked_to_break_off_is_its_own() {

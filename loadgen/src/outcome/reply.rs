@@ -55,6 +55,9 @@ const FOLLOWED: u8 = 2;
 /// Its body is in a content coding, so that it can't be compared with the one of its number.
 const ENCODED: u8 = 4;
 
+/// The server gave it another status.
+const RESTATUSED: u8 = 8;
+
 /// A reply, as far as it has come.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
@@ -91,6 +94,8 @@ struct Rare {
     message: String,
     /// Which other request it is the reply to, as it says.
     other: Box<[u8]>,
+    /// The status that the server gave it, where it came with another.
+    given_status: u16,
     /// Where its body differs from the one of the request's number.
     corrupted: Option<u64>,
     /// Its head, if the request is sampled, and the run.
@@ -136,6 +141,23 @@ impl Reply {
     #[inline]
     pub(crate) fn is_encoded(&self) -> bool {
         self.looks & ENCODED != 0
+    }
+
+    #[cold]
+    pub(super) fn note_given_status(&mut self, status: u16) {
+        self.looks |= RESTATUSED;
+        self.rare().given_status = status;
+    }
+
+    /// Whether it came with another status than the server gave it.
+    #[inline]
+    pub(crate) fn is_restatused(&self) -> bool {
+        self.looks & RESTATUSED != 0
+    }
+
+    /// The status that the server gave it, if it came with another.
+    pub(crate) fn given_status(&self) -> Option<u16> {
+        self.rare.as_deref().filter(|_| self.is_restatused()).map(|rare| rare.given_status)
     }
 
     #[inline]
@@ -281,7 +303,7 @@ impl Reply {
     pub(crate) fn head(&mut self, head: &Head<'_>, number: impl FnOnce(&[u8]) -> u16) {
         self.status = head.status();
         self.instance = head.fields().get(contract::field::INSTANCE).map(number);
-        if self.looks & !ENCODED != 0 {
+        if self.looks & (SAMPLED | FOLLOWED) != 0 {
             self.look_at(head);
         }
         if let Some(Rare { check, capture, .. }) = self.rare.as_deref_mut() {

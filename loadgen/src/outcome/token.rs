@@ -111,10 +111,13 @@ impl InFlight {
         };
         // Whichever attempt it is of: redirects that are followed are also attempts.
         match seen.read_own(text, ids.of(self.arrival.number, 0)) {
-            Some(&Seen { epoch, length, instants, .. }) => {
+            Some(&Seen { epoch, length, status, instants, .. }) => {
                 self.reply.token = TokenEcho::Own { epoch };
                 self.reply.server_times = instants.map(ServerTimes::of).unwrap_or_default();
                 self.reply.announced = length;
+                if status != self.reply.status {
+                    self.reply.note_given_status(status);
+                }
                 if length.is_some() && encoding.is_some() {
                     self.reply.announced = None;
                     self.reply.note_encoded();
@@ -187,7 +190,10 @@ mod tests {
 
     fn seen(number: u64, attempt: u8, length: Option<u64>) -> String {
         let id = Id { run: IDS.run, load: IDS.load, number, attempt };
-        String::from_utf8(Seen { id, sighting: 1, epoch: 9, length, instants: None }.text().to_vec()).unwrap()
+        String::from_utf8(
+            Seen { id, sighting: 1, epoch: 9, length, status: 200, instants: None }.text().to_vec(),
+        )
+        .unwrap()
     }
 
     /// A request whose reply has these fields.
@@ -213,6 +219,30 @@ mod tests {
         for other in [&*seen(NUMBER + 1, 0, None), &*other_run] {
             let reply = replied(&[(SEEN, other)]).reply;
             assert_eq!((reply.token, reply.other()), (TokenEcho::Other, other.as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_held_against_the_one_that_the_server_gave() {
+        let given = |came: u16, status: u16| {
+            let id = Id { run: IDS.run, load: IDS.load, number: NUMBER, attempt: 0 };
+            let seen = Seen { id, sighting: 1, epoch: 9, length: None, status, instants: None };
+            let mut head = http1::response::ResponseHead::default();
+            let text = seen.text();
+            head.status = came;
+            head.fields = [(SEEN, std::str::from_utf8(&text).unwrap())].into_iter().collect();
+            let mut in_flight = InFlight::new(Arrival::new(NUMBER, 0, 0), 0);
+            in_flight.head(&Head::Http1(&head), Some(&mut TokenCheck::of(IDS)), |_| 0);
+            let given = in_flight.reply.given_status();
+            assert_eq!(in_flight.reply.is_restatused(), given.is_some());
+            // The next one in its place has nothing of it.
+            in_flight.replace(&Arrival::new(NUMBER + 1, 0, 0), 0);
+            assert_eq!((in_flight.reply.is_restatused(), in_flight.reply.given_status()), (false, None));
+            given
+        };
+        for status in [200, 204, 206, 304, 503, 100, 999] {
+            assert_eq!(given(status, status), None, "{status}");
+            assert_eq!(given(if status == 200 { 500 } else { 200 }, status), Some(status));
         }
     }
 

@@ -189,9 +189,17 @@ impl Streams {
         *known += 1;
         if self.known.hurt.len() < MAX_HURT {
             let damage = Some(damage);
-            let hurt =
-                Hurt { number, request: 0, due: 0, status: 0, cause: None, length, other: None, damage };
-            self.known.hurt.push(hurt);
+            self.known.hurt.push(Hurt {
+                number,
+                request: 0,
+                due: 0,
+                status: 0,
+                cause: None,
+                length,
+                given_status: None,
+                other: None,
+                damage,
+            });
         }
     }
 

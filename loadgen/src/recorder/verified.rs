@@ -58,6 +58,8 @@ pub(crate) struct Hurt {
     pub(crate) cause: Option<Cause>,
     /// Bytes of the reply's body.
     pub(crate) length: u64,
+    /// The status that the server gave the reply, where it came with another.
+    pub(crate) given_status: Option<u16>,
     /// The number of the request of this run whose reply it is.
     pub(crate) other: Option<u64>,
     pub(crate) damage: Option<Damage>,
@@ -99,6 +101,8 @@ pub(crate) struct Verified {
     /// Bodies that ended too early, and that are not those of their numbers.
     pub(crate) truncated: u64,
     pub(crate) corrupted: u64,
+    /// Replies that came with another status than the server gave them, by the one that came.
+    pub(crate) restatused: BTreeMap<u16, u64>,
     /// Bodies in a content coding, which were not compared.
     pub(crate) encoded: u64,
     /// One for each number that is sampled and was sent.
@@ -129,7 +133,7 @@ impl Verified {
             }
             self.last.1 += 1;
             self.encoded += u64::from(in_flight.reply.is_encoded());
-            if in_flight.damage().is_none() {
+            if in_flight.damage().is_none() && !in_flight.reply.is_restatused() {
                 return;
             }
         }
@@ -210,6 +214,10 @@ impl Verified {
             Some(Damage::Corrupted(_)) => self.corrupted += 1,
             None => {}
         }
+        let given_status = reply.given_status();
+        if given_status.is_some() {
+            *self.restatused.entry(reply.status).or_default() += 1;
+        }
         if self.hurt.len() < MAX_HURT {
             self.hurt.push(Hurt {
                 number: arrival.number,
@@ -222,6 +230,7 @@ impl Verified {
                     Outcome::TimedOut => Some(Cause::Timeout),
                 },
                 length: reply.length,
+                given_status,
                 other: other.map(|id| id.number),
                 damage,
             });
@@ -279,6 +288,9 @@ impl Verified {
         self.truncated += other.truncated;
         self.encoded += other.encoded;
         self.corrupted += other.corrupted;
+        for (status, count) in &other.restatused {
+            *self.restatused.entry(*status).or_default() += count;
+        }
         self.samples.extend(other.samples.iter().cloned());
     }
 

@@ -230,6 +230,7 @@ pub(crate) fn judge(known: &Verified, asked: CollectedStatements, sent: JudgedRu
         off.push(format!("{unsettled} without an answer can't be judged: their calls did not end with OK"));
     }
     damaged(&mut found.payload, known, &sent);
+    found.status_changed = about.restatused();
     if !all.adds_up() {
         off.push("what servers have begun and ended does not add up".to_owned());
     }
@@ -381,6 +382,20 @@ impl About<'_> {
             _ => what.to_owned(),
         };
         example
+    }
+
+    /// Replies that came with another status than the server gave them.
+    fn restatused(&self) -> Finding {
+        let statuses = self.known.restatused.clone();
+        let examples = self.known.hurt.iter().filter_map(|hurt| {
+            let what = format!("{} became {}", hurt.given_status?, hurt.status);
+            Some(self.example(hurt.number, &what))
+        });
+        Finding {
+            count: statuses.values().sum(),
+            examples: examples.take(super::MAX_EXAMPLES).collect(),
+            statuses,
+        }
     }
 
     fn foreign(&self, number: u64) -> Example {
@@ -579,6 +594,7 @@ mod tests {
             status: 0,
             cause: None,
             length: 0,
+            given_status: None,
             other: None,
             damage: None,
         };

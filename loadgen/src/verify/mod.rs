@@ -71,6 +71,9 @@ pub struct Verification {
     pub crossed: Finding,
     /// Replies that belong to another request, and whose own request never arrived.
     pub cached: Finding,
+    /// Replies that came with another status than the server gave them.
+    #[serde(default)]
+    pub status_changed: Finding,
     /// Messages on WebSockets that were echoed once, and whose echoes came again.
     #[serde(default)]
     pub echoed_again: Finding,
@@ -259,6 +262,7 @@ impl Verification {
             &self.given_up,
             &self.crossed,
             &self.cached,
+            &self.status_changed,
             &self.echoed_again,
             &self.foreign,
             &self.payload.truncated,
@@ -284,6 +288,7 @@ impl Verification {
             &mut self.given_up,
             &mut self.crossed,
             &mut self.cached,
+            &mut self.status_changed,
             &mut self.echoed_again,
             &mut self.foreign,
             &mut self.payload.truncated,

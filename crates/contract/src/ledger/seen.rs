@@ -11,9 +11,12 @@ use crate::id::{self, Id};
 /// use contract::{id::Id, ledger::Seen};
 ///
 /// let id = Id { run: 0xabc, load: 0, number: 255, attempt: 0 };
-/// let seen = Seen { id, sighting: 2, epoch: 0xfeed, length: Some(1024), instants: None };
+/// let seen = Seen { id, sighting: 2, epoch: 0xfeed, length: Some(1024), status: 200, instants: None };
 /// assert_eq!(&*seen.text(), b"00000abc-00-00000000000000ff-00-02-0000feed-400");
 /// assert_eq!(Seen::read(&seen.text()), Some(seen));
+/// let failed = Seen { status: 503, ..seen };
+/// assert_eq!(&*failed.text(), b"00000abc-00-00000000000000ff-00-02-0000feed-400=503");
+/// assert_eq!(Seen::read(&failed.text()), Some(failed));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -25,20 +28,28 @@ pub struct Seen {
     pub epoch: u32,
     /// Of the reply's body, where that is [numbered](crate::pattern::Numbered).
     pub length: Option<u64>,
+    /// Of the reply, as the server gave it: 100 to 999. Not in the text where it is [the usual one](Self::USUAL).
+    pub status: u16,
     /// When it was seen, and its reply handed over.
     pub instants: Option<Instants>,
 }
 
-/// Length without the length of a body and without instants: the id, two digits for the sighting and eight for the epoch, hexadecimal, with dashes
+/// Length without the length of a body, a status and instants: the id, two digits for the sighting and eight for the epoch, hexadecimal, with dashes
 /// between.
 const SHORT: usize = id::LENGTH + 1 + 2 + 1 + 8;
 
 /// Where the epoch begins.
 const EPOCH: usize = id::LENGTH + 4;
 
+/// Length of a status with what stands before it.
+const STATUS: usize = 1 + 3;
+
 impl Seen {
     /// The longest text.
-    pub const LENGTH: usize = SHORT + 1 + 16 + 1 + Instants::LENGTH;
+    pub const LENGTH: usize = SHORT + 1 + 16 + STATUS + 1 + Instants::LENGTH;
+
+    /// The status of a reply that says nothing of it.
+    pub const USUAL: u16 = 200;
 
     /// As it is in a field.
     #[inline]
@@ -55,6 +66,9 @@ impl Seen {
             let digits = &digits.as_flattened()[zeros..];
             bytes[SHORT + 1..SHORT + 1 + digits.len()].copy_from_slice(digits);
             text.length = SHORT + 1 + digits.len();
+        }
+        if self.status != Self::USUAL {
+            text.put_status(self.status);
         }
         if let Some(instants) = &self.instants {
             text.bytes[text.length] = b'.';
@@ -96,6 +110,10 @@ impl Seen {
             None => (rest, None),
             Some(dot) => (&rest[..dot], Some(Instants::read(&rest[dot + 1..])?)),
         };
+        let (length, status) = match length {
+            [length @ .., b'=', hundreds, tens, ones] => (length, read_status([*hundreds, *tens, *ones])?),
+            _ => (length, Self::USUAL),
+        };
         let length = match length {
             [] => None,
             [b'-', b'0'] => Some(0),
@@ -104,8 +122,17 @@ impl Seen {
             _ => return None,
         };
         let sighting = id::number(sighting)? as u8;
-        Some(Self { id, sighting, epoch: id::eight(&short[EPOCH - id::LENGTH..])?, length, instants })
+        let epoch = id::eight(&short[EPOCH - id::LENGTH..])?;
+        Some(Self { id, sighting, epoch, length, status, instants })
     }
+}
+
+/// A status in three digits that is not the usual one, which is not written.
+#[cold]
+fn read_status(digits: [u8; 3]) -> Option<u16> {
+    let [hundreds @ b'1'..=b'9', tens @ b'0'..=b'9', ones @ b'0'..=b'9'] = digits else { return None };
+    let status = [hundreds, tens, ones].iter().fold(0, |all, digit| all * 10 + u16::from(digit - b'0'));
+    (status != Seen::USUAL).then_some(status)
 }
 
 /// Writes one after the other: most differ from the last one in number and instants alone.
@@ -116,7 +143,7 @@ impl Seen {
 /// let mut writer = SeenWriter::default();
 /// for number in [7, 8, u64::MAX] {
 ///     let id = Ids { run: 0xabc, load: 0 }.of(number, 0);
-///     let seen = Seen { id, sighting: 1, epoch: 0xfeed, length: Some(1024), instants: None };
+///     let seen = Seen { id, sighting: 1, epoch: 0xfeed, length: Some(1024), status: 200, instants: None };
 ///     assert_eq!(writer.text(&seen), &*seen.text());
 /// }
 /// ```
@@ -160,6 +187,7 @@ impl Written {
         let is_like = id.number >> 32 == known.number >> 32
             && (id.run, id.load, id.attempt) == (known.run, known.load, known.attempt)
             && (seen.sighting, seen.epoch, seen.length) == (last.sighting, last.epoch, last.length)
+            && seen.status == last.status
             && told.host == before.host;
         let Some(place) = text.bytes[*instants..].first_chunk_mut().filter(|_| is_like) else { return false };
         if told.seen != before.seen {
@@ -229,6 +257,24 @@ pub struct SeenText {
     length: usize,
 }
 
+impl SeenText {
+    /// Behind what is there. What no status is (RFC 9110 section 15) is left out, so that the rest can be read.
+    #[cold]
+    fn put_status(&mut self, status: u16) {
+        if !(100..=999).contains(&status) {
+            return;
+        }
+        let digit = |of: u16| b'0' + (status / of % 10) as u8;
+        self.bytes[self.length..self.length + STATUS].copy_from_slice(&[
+            b'=',
+            digit(100),
+            digit(10),
+            digit(1),
+        ]);
+        self.length += STATUS;
+    }
+}
+
 impl Deref for SeenText {
     type Target = [u8];
 
@@ -245,14 +291,21 @@ mod tests {
     #[test]
     fn what_is_written_is_read_and_nothing_else() {
         let longest = Instants { host: None, seen: Instants::INSTANT, server: Instants::LONGEST - 1 };
+        let mut longest_text = 0;
         for length in [None, Some(0), Some(0x10), Some(u64::MAX)] {
             for (sighting, epoch) in [(0, 0), (1, 0x1234_5678), (u8::MAX, u32::MAX)] {
-                let id = Id { run: u32::MAX, load: 7, number: u64::MAX, attempt: 3 };
-                let instants = (sighting > 0).then_some(longest);
-                let seen = Seen { id, sighting, epoch, length, instants };
-                assert_eq!(Seen::read(&seen.text()), Some(seen));
+                for status in (100..=999).chain([Seen::USUAL]) {
+                    let id = Id { run: u32::MAX, load: 7, number: u64::MAX, attempt: 3 };
+                    let instants = (sighting > 0).then_some(longest);
+                    let seen = Seen { id, sighting, epoch, length, status, instants };
+                    let text = seen.text();
+                    assert_eq!(Seen::read(&text), Some(seen));
+                    assert_eq!(text.contains(&b'='), status != Seen::USUAL);
+                    longest_text = longest_text.max(text.len());
+                }
             }
         }
+        assert_eq!(longest_text, Seen::LENGTH);
         let id = "00000abc-00-00000000000000ff-00";
         for rest in ["", "-", "-01", "-01-", "-1-0000feed", "-01-feed", "-01-0000FEED", "-+1-0000feed"] {
             assert_eq!(Seen::read(format!("{id}{rest}").as_bytes()), None, "{rest}");
@@ -261,6 +314,16 @@ mod tests {
             [" ", "-", "-01", "-A", "-1-1", "-10000000000000000", ".", "-1.", ".-", ".0000000000000-1"]
         {
             assert_eq!(Seen::read(format!("{id}-01-0000feed{length}").as_bytes()), None, "{length}");
+        }
+        for status in [
+            "=", "=50", "=5030", "=200", "=099", "=000", "=5f3", "=+50", "=503=503", "-=503", "503", "=503-4",
+        ] {
+            assert_eq!(Seen::read(format!("{id}-01-0000feed{status}").as_bytes()), None, "{status}");
+        }
+        // What is no status is not written.
+        let seen = Seen::read(format!("{id}-01-0000feed").as_bytes()).unwrap();
+        for status in [0, 99, 1000, u16::MAX] {
+            assert_eq!(Seen::read(&Seen { status, ..seen }.text()), Some(seen), "{status}");
         }
         assert_eq!(Seen::read(b"00000abc-00-00000000000000fg-00-01-0000feed"), None);
     }
@@ -276,6 +339,7 @@ mod tests {
             Some(Instants { host: None, seen: 0, server: 0 }),
         ];
         let lengths = [None, Some(0), Some(1024), Some(u64::MAX)];
+        let statuses = [200, 503, 204];
         let numbers = [1, 0xffff_ffff, 1 << 32, (1 << 32) + 1, u64::MAX];
         // Coprime strides go through all combinations of neighbours.
         (0..20_000_usize).map(move |step| {
@@ -292,6 +356,7 @@ mod tests {
                 sighting,
                 epoch: of(19, 2) as u32,
                 length: lengths[of(5, 4)],
+                status: statuses[of(7, 3)],
                 instants: instants[of(3, 5)],
             }
         })
@@ -321,13 +386,13 @@ mod tests {
     fn a_text_that_is_damaged_anywhere_is_read_as_it_is_without_the_one_before() {
         let id = Id { run: 0xabc, load: 1, number: 0xff, attempt: 0 };
         let host = Some(Host::of("boot", "time"));
-        let seen = |length| {
+        let seen = |length, status| {
             let instants = Some(Instants { host, seen: 1 << 40, server: 4096 });
-            Seen { id, sighting: 1, epoch: 7, length, instants }
+            Seen { id, sighting: 1, epoch: 7, length, status, instants }
         };
-        for seen in [seen(None), seen(Some(1024))] {
+        for seen in [seen(None, 200), seen(Some(1024), 200), seen(None, 204), seen(Some(1024), 503)] {
             let (text, mut reader) = (seen.text(), SeenReader::default());
-            for (at, byte) in (0..text.len()).flat_map(|at| b"01fgA-. ~".map(|byte| (at, byte))) {
+            for (at, byte) in (0..text.len()).flat_map(|at| b"01fgA-.= ~".map(|byte| (at, byte))) {
                 let mut other = text.to_vec();
                 other[at] = byte;
                 assert_eq!(reader.read_own(&text, id).copied(), Some(seen));
@@ -348,12 +413,19 @@ mod tests {
     #[test]
     fn what_is_of_a_request_is_read_as_its_own_whichever_attempt_it_is_of() {
         let request = Id { run: 0xabc, load: 1, number: 0xff, attempt: 0 };
-        for (attempt, length) in [(0, None), (1, Some(0x400)), (u8::MAX, Some(0))] {
-            let seen = Seen { id: Id { attempt, ..request }, sighting: 1, epoch: 7, length, instants: None };
+        for (attempt, length, status) in [
+            (0, None, 200),
+            (1, Some(0x400), 200),
+            (u8::MAX, Some(0), 200),
+            (0, None, 404),
+            (2, Some(1), 503),
+        ] {
+            let id = Id { attempt, ..request };
+            let seen = Seen { id, sighting: 1, epoch: 7, length, status, instants: None };
             assert_eq!(Seen::read_own(&seen.text(), request), Some(seen));
             let text = seen.text();
             for at in 0..text.len() {
-                for byte in [b'0', b'1', b'f', b'g', b'-', b' '] {
+                for byte in [b'0', b'1', b'f', b'g', b'-', b'=', b' '] {
                     let mut other = text.to_vec();
                     other[at] = byte;
                     let is_own = |seen: &Seen| Id { attempt: 0, ..seen.id } == request;

@@ -29,6 +29,9 @@ pub const WORDS: &[&[u8]] = &[
     b"null",
     b"-1",
     b"00000abc-00-00000000000000ff-00-02-0000feed-400",
+    b"00000abc-00-00000000000000ff-00-02-0000feed-400=503.0000",
+    b"=204",
+    b"=200",
     b"-0",
     b"-ffffffffffffffff",
 ];
@@ -37,7 +40,7 @@ pub const WORDS: &[&[u8]] = &[
 pub fn run(input: &[u8]) {
     if let Some(seen) = Seen::read(input) {
         assert_eq!(Seen::read(&seen.text()), Some(seen), "it is read as it is written");
-        met(("seen", seen.length.map(u64::leading_zeros), seen.sighting == u8::MAX));
+        met(("seen", seen.length.map(u64::leading_zeros), seen.sighting == u8::MAX, seen.status / 100));
     }
     if let Ok(packed) = serde_json::from_slice::<Packed>(input) {
         unpack(&packed);

@@ -20,7 +20,7 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
     if !found.servers.is_empty() {
         sentences.push(arrived(found));
     }
-    let findings: [(&Finding, &str); 16] = [
+    let findings: [(&Finding, &str); 17] = [
         (&found.never_arrived.answered_by_proxy, "never arrived and were answered in between"),
         (&found.never_arrived.unanswered, "neither arrived nor were answered"),
         (&found.never_arrived.not_written, "did not leave and were not answered"),
@@ -38,6 +38,7 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
             &found.cached,
             "never arrived and were given the reply to another request: from a cache, or collapsed",
         ),
+        (&found.status_changed, "replies came with another status than the server gave them"),
         (&found.echoed_again, "messages were echoed once, and their echoes came again"),
         (&found.foreign, "were seen by servers and never sent: a replay or a mirror"),
         (&found.payload.truncated, "bodies end too early, and cleanly"),
