@@ -63,6 +63,7 @@ fn assert_found(report: &Report, wanted: &[(&str, u64)]) {
         "/payload/corrupted/count",
         "/uploads/differing/count",
         "/unjudged",
+        "/token_lost/count",
     ];
     for (name, _) in wanted {
         assert!(counts.contains(name), "{name}");
@@ -175,8 +176,42 @@ fn a_reply_of_the_proxy_itself_is_classified_by_whether_the_request_arrived() {
     assert_eq!(answered.number("/verify/never_arrived/answered_by_proxy/statuses/502"), HURT);
     assert_eq!(answered.number("/verify/arrived"), SENT - HURT);
     through(|_| Fault::Replace(504), "/bin/1K", &[], &[("/answered_in_place/count", HURT)]);
-    through(|_| Fault::TakeSeen, "/bin/1K", &[], &[("/answered_in_place/count", HURT)]);
-    through(|_| Fault::TakeToken, "/bin/1K", &[], &[("/never_arrived/answered_by_proxy/count", HURT)]);
+}
+
+fn where_tokens_are_lost_from_some_messages_nothing_is_claimed_of_who_has_answered() {
+    let lost = [("/unjudged", HURT), ("/token_lost/count", HURT)];
+    for (fault, arrived, what) in [
+        (Fault::TakeSeen, SENT, "arrived, and its reply came without the token"),
+        (
+            Fault::Reply(Rewrite::Value("x-dummy-seen", "what")),
+            SENT,
+            "arrived, and its reply came without the token",
+        ),
+        (Fault::TakeToken, SENT - HURT, "was answered by a server, none of which has seen its token"),
+        (Fault::TakeBoth, SENT - HURT, "was answered by a server, none of which has seen its token"),
+    ] {
+        let server = Server::with(&["--workers=2"]);
+        let planted = Planted::start(server.http, move |number| match is_chosen(number) {
+            true => fault,
+            false => Fault::None,
+        });
+        let report = Report::parse(&verified(planted.address, "/bin/1K", &[]).stdout);
+        assert_found(&report, &lost);
+        assert_eq!(report.number("/verify/arrived"), arrived);
+        assert_eq!(report.number("/verify/token_lost/statuses/200"), HURT);
+        for example in report.json()["verify"]["token_lost"]["examples"].as_array().expect("examples") {
+            assert!(is_chosen(example["number"].as_u64().unwrap()) && example["what"] == what, "{example}");
+        }
+    }
+    let server = Server::start();
+    let take = |number| if number == 7 { Fault::TakeToken } else { Fault::None };
+    let planted = Planted::start(server.http, take);
+    let url = format!("http://{}/bin/1K", planted.address);
+    let finished = loadgen(&["--no-progress", "--zero-loss", "-n", "100", "-c", "2", &url]);
+    assert_eq!(finished.code, Some(99), "{finished}");
+    let said = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let wanted = "1 cannot be judged: their replies name a server and carry no token, which was lost on the way there or back";
+    assert!(said.contains(wanted) && !said.contains("answered in between"), "{finished}");
 }
 
 fn repeats_are_reported_by_how_the_request_had_ended() {

@@ -83,6 +83,8 @@ pub(crate) struct Verified {
     pub(crate) given_up: Pages,
     /// Those that a server has refused to process, in each attempt.
     pub(crate) refused: Pages,
+    /// Those whose reply names a server and says nothing of their token, which was lost on the way there or back.
+    pub(crate) token_lost: Pages,
     /// Messages whose echoes have come unexpected, and those that were not waited for any longer.
     pub(crate) strays: Pages,
     /// Whether messages are sent on WebSockets: one that has timed out is not taken back, and its echo may come late.
@@ -206,6 +208,9 @@ impl Verified {
             if reply.token == TokenEcho::Refused {
                 self.refused.set(arrival.number, State::OPEN);
             }
+            if reply.token == TokenEcho::Missing && reply.instance.is_some() {
+                self.token_lost.set(arrival.number, State::OPEN);
+            }
             self.reasons.set(arrival.number, reason);
         }
         let damage = ended.in_flight.damage().filter(|_| is_replied);
@@ -276,6 +281,7 @@ impl Verified {
         self.reasons.merge(&other.reasons, |_, _, _| {});
         self.given_up.merge(&other.given_up, |_, _, _| {});
         self.refused.merge(&other.refused, |_, _, _| {});
+        self.token_lost.merge(&other.token_lost, |_, _, _| {});
         self.strays.merge(&other.strays, |_, _, _| {});
         self.unplaced += other.unplaced;
         self.settle();

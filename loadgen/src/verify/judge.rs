@@ -307,11 +307,15 @@ impl About<'_> {
         // Without tokens in replies it is not known which servers have replied.
         let is_asked = is_asked && (trust == Trust::Whole || self.are_named);
         let is_refused = fate == fate::UNANSWERED && self.known.refused.get(number) != State::UNSEEN;
-        if trust == Trust::Nothing || !is_seen && !is_asked && !is_refused {
-            found.unjudged += 1;
+        if trust == Trust::Arrival && is_seen && (fate, why) == NO_TOKEN {
             return;
         }
-        if trust == Trust::Arrival && is_seen && (fate, why) == NO_TOKEN {
+        if trust != Trust::Nothing && self.has_lost_token(number, fate, is_seen) {
+            self.token_lost(found, number, is_seen);
+            return;
+        }
+        if trust == Trust::Nothing || !is_seen && !is_asked && !is_refused {
+            found.unjudged += 1;
             return;
         }
         let Verification {
@@ -359,6 +363,22 @@ impl About<'_> {
         };
         let status = self.known_of(number).map(|hurt| hurt.status).filter(|status| *status != 0);
         finding.add(status, || Some(self.example(number, what)));
+    }
+
+    /// Whether all that its reply says is that a server gave it. Of one that arrived and whose reply did not come whole, that is enough.
+    fn has_lost_token(&self, number: u64, fate: State, is_seen: bool) -> bool {
+        self.known.token_lost.get(number) != State::UNSEEN && (fate == fate::OTHERWISE || !is_seen)
+    }
+
+    /// Its token was lost on one of the ways, and whether the reply is its own can't be known.
+    fn token_lost(&self, found: &mut Verification, number: u64, is_seen: bool) {
+        let what = match is_seen {
+            true => "arrived, and its reply came without the token",
+            false => "was answered by a server, none of which has seen its token",
+        };
+        let status = self.known_of(number).map(|hurt| hurt.status).filter(|status| *status != 0);
+        found.unjudged += 1;
+        found.token_lost.add(status, || Some(self.example(number, what)));
     }
 
     fn known_of(&self, number: u64) -> Option<&Hurt> {
@@ -571,6 +591,33 @@ mod tests {
         assert_eq!((found.unjudged, found.hurt()), (10, 10));
         let found = judged(true, Trust::Whole);
         assert_eq!((found.answered_in_place.count, found.hurt()), (90, 100));
+    }
+
+    #[test]
+    fn a_reply_that_names_a_server_and_no_token_is_not_said_to_be_of_something_else() {
+        let mut known = known(90, 10);
+        for number in 90..100 {
+            let is_cut = number % 2 == 1;
+            known.fates.set(number, if is_cut { fate::UNANSWERED } else { fate::OTHERWISE });
+            let reason = if is_cut { reason::BEGUN_OR_OTHER_RUN } else { reason::UNWRITTEN_OR_NO_TOKEN };
+            known.reasons.set(number, reason);
+            if number >= 94 {
+                known.token_lost.set(number, State::OPEN);
+            }
+        }
+        let told = |found: &Verification| {
+            let NeverArrived { answered_by_proxy, .. } = &found.never_arrived;
+            let judged = [answered_by_proxy, &found.answered_in_place, &found.cut_on_the_way_back];
+            (found.token_lost.count, found.unjudged, judged.map(|finding| finding.count))
+        };
+        let found = judged(&known, vec![statement(90)]);
+        assert_eq!((told(&found), found.hurt()), ((6, 6, [4, 0, 0]), 10));
+        // Of those that arrived and whose reply broke off it is known what happened.
+        let found = judged(&known, vec![statement(100)]);
+        assert_eq!((told(&found), found.hurt()), ((3, 3, [0, 2, 5]), 10));
+        assert_eq!(found.token_lost.examples[0].what, "arrived, and its reply came without the token");
+        // Whoever was asked.
+        assert_eq!(told(&judged(&known, Vec::new())).0, 6);
     }
 
     #[test]

@@ -44,11 +44,14 @@ pub struct Verification {
     pub servers: Vec<Server>,
     /// Servers that have replied and were not asked, or not any more: how many replies each gave.
     pub epochs_lost: Vec<(u32, u64)>,
-    /// Requests of which it is unknown whether they arrived.
+    /// Requests of which it is unknown whether they arrived, or whether the reply is their own.
     pub unjudged: u64,
+    /// Of these: the reply names a server and has no token, which was lost on the way there or back.
+    #[serde(default)]
+    pub token_lost: Finding,
     /// Requests that no server has seen.
     pub never_arrived: NeverArrived,
-    /// Requests that arrived, and whose reply comes from something in between, or without its token.
+    /// Requests that arrived, and whose reply comes from something in between: it names no server.
     pub answered_in_place: Finding,
     /// Requests that arrived and were answered, and whose reply did not come whole.
     pub cut_on_the_way_back: Finding,
@@ -277,6 +280,7 @@ impl Verification {
         let reordered = self.reordered.iter_mut();
         let reordered = reordered.flat_map(|order| [&mut order.on_the_way_there, &mut order.on_the_way_back]);
         let findings = [
+            &mut self.token_lost,
             &mut self.never_arrived.answered_by_proxy,
             &mut self.never_arrived.unanswered,
             &mut self.never_arrived.not_written,

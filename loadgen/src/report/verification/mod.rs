@@ -67,8 +67,18 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
             sentences.push(format!("{} {what}", count(times)));
         }
     }
-    if found.unjudged > 0 {
-        sentences.push(format!("{} requests cannot be judged", count(found.unjudged)));
+    let Finding { count: lost, examples: lost_examples, .. } = &found.token_lost;
+    if *lost > 0 {
+        sentences.push(format!(
+            "{} cannot be judged: their replies name a server and carry no token, which was lost on the way there or back{}{}",
+            count(*lost),
+            by_status(&found.token_lost),
+            examples(lost_examples)
+        ));
+    }
+    let unjudged = found.unjudged.saturating_sub(*lost);
+    if unjudged > 0 {
+        sentences.push(format!("{} requests cannot be judged", count(unjudged)));
     }
     for (epoch, replies) in &found.epochs_lost {
         let replies = count(*replies);
