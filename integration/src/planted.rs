@@ -36,6 +36,8 @@ pub enum Fault {
     Replace(u16),
     /// Passed on again after its reply has arrived, which is discarded.
     Repeat,
+    /// Passed on to this server first, this number of times, each over another connection; the replies are discarded.
+    RepeatAt(SocketAddr, usize),
     /// Passed on once more at the same time, over another connection.
     Double,
     /// Answered with the reply to the last request that this connection has passed on, and not passed on itself.
@@ -318,6 +320,12 @@ fn relay(
             }
             (Fault::Repeat, _) => {
                 upstream.exchange(&request)?;
+                upstream.exchange(&request)?
+            }
+            (Fault::RepeatAt(server, times), _) => {
+                for _ in 0..times {
+                    Upstream::connect(server)?.exchange(&request)?;
+                }
                 upstream.exchange(&request)?
             }
             (Fault::Double, _) => {

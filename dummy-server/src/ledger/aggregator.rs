@@ -1,7 +1,7 @@
 //! Where a server is asked what it has seen: the answers of all workers, put together.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher as _, RandomState},
     sync::Mutex,
     time::Duration,
@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const QUESTIONS: usize = 16;
 /// Of how many numbers that several workers have seen the exchanges are asked for.
 const MAX_ASKED: usize = 256;
+/// And of how many of those that were seen more often than is known.
+const MAX_SHOWN: usize = 64;
 
 /// Asks a worker what it has seen.
 #[derive(Debug)]
@@ -86,6 +88,7 @@ impl Aggregator {
             let uploads = &statement.uploads;
             let notes = size_of_val(&statement.resent[..])
                 + size_of_val(&statement.entries[..])
+                + size_of_val(&statement.seen_again.counts[..])
                 + size_of_val(&uploads.broken[..])
                 + size_of_val(&uploads.numbers[..])
                 + size_of_val(&uploads.examples[..]);
@@ -114,11 +117,12 @@ impl Aggregator {
         // Nobody closes it.
         let _permit = self.permit.acquire().await;
         let (statement, by_several) = self.together(run, load, &[]).await?;
-        if by_several.is_empty() {
+        let numbers: BTreeSet<u64> = incomplete(&statement).chain(by_several).take(MAX_ASKED).collect();
+        if numbers.is_empty() {
             return Ok(statement);
         }
         // Once more, with how each had ended before another worker saw it.
-        let numbers: Vec<u64> = by_several.into_iter().take(MAX_ASKED).collect();
+        let numbers: Vec<u64> = numbers.into_iter().collect();
         Ok(self.together(run, load, &numbers).await?.0)
     }
 
@@ -203,6 +207,17 @@ impl Aggregator {
         all.pages = Packed::of(&pages);
         Ok((all, by_several))
     }
+}
+
+/// The numbers that were seen more often than there are entries of them: the first ones, which are shown.
+fn incomplete(statement: &Statement) -> impl Iterator<Item = u64> {
+    let mut entries: BTreeMap<u64, u32> = BTreeMap::new();
+    for entry in &statement.entries {
+        *entries.entry(entry.number).or_default() += 1;
+    }
+    let again = statement.seen_again.counts.iter().filter(|(.., count)| *count > 1);
+    let again = again.filter(move |(number, _, count)| entries.get(number).is_none_or(|of| of < count));
+    again.map(|(number, ..)| *number).take(MAX_SHOWN)
 }
 
 impl Ledger {

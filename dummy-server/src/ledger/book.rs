@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use contract::{
     id::Id,
     ledger::{
-        End, Entry, MAX_BROKEN, MAX_DIFFERING, MAX_HEADS, Pages, Repeat, Sample, State, Statement, Uploads,
-        VERSION,
+        End, Entry, MAX_BROKEN, MAX_DIFFERING, MAX_ENTRIES, MAX_HEADS, Pages, Repeat, Sample, SeenAgain,
+        State, Statement, Uploads, VERSION,
     },
 };
 
@@ -28,7 +28,7 @@ const NOTED_PER_KIB: usize = 16;
 #[derive(Clone, Copy, Debug)]
 struct Again {
     /// How often.
-    seen: u8,
+    seen: u32,
     /// How many of these sightings were not refused.
     counted: u8,
 }
@@ -49,6 +49,8 @@ pub(super) struct Book {
     differing: BTreeSet<u64>,
     /// Those that were seen again.
     again: BTreeMap<(u64, u8), Again>,
+    /// The lowest number that was seen again, or refused, and is not among those for want of room.
+    unnoted: Option<u64>,
     /// Connections that are counted already.
     connections: BTreeSet<u64>,
     samples: Vec<Sample>,
@@ -71,6 +73,7 @@ impl Book {
             broken: BTreeSet::new(),
             differing: BTreeSet::new(),
             again: BTreeMap::new(),
+            unnoted: None,
             connections: BTreeSet::new(),
             samples: Vec::new(),
             sampled: 0,
@@ -199,6 +202,7 @@ impl Book {
         kind.count(&mut self.counts.repeats);
         let is_new = !self.again.contains_key(&key);
         if is_new && (self.again.len() >= MAX_NOTED || !has_room) {
+            self.leave_out(past.id.number);
             return (u8::MAX, None);
         }
         // Whatever came before it and is not known as seen was refused.
@@ -206,13 +210,18 @@ impl Book {
         let again = self.again.entry(key).or_insert(first);
         again.seen = again.seen.saturating_add(1);
         again.counted = again.counted.saturating_add(1);
-        let count = again.seen;
+        let count = u8::try_from(again.seen).unwrap_or(u8::MAX);
         // Those whose first sighting is still open, or has left the ring, are searched for in vain.
         if is_new && self.searches < MAX_REPEATS {
             self.searches += 1;
             self.repeats.extend(ring.find(|id| *id == past.id).next());
         }
         (count, Some(kind))
+    }
+
+    #[cold]
+    fn leave_out(&mut self, number: u64) {
+        self.unnoted = Some(self.unnoted.map_or(number, |lowest| lowest.min(number)));
     }
 
     /// A sighting was refused: where there are others of the same request, one repeat fewer remains of them. Whether there are.
@@ -275,8 +284,11 @@ impl Book {
         } else if let Some(own) = self.resent.get_mut(&(number, attempt)) {
             *own = if *own > State::OPEN { state.max(*own) } else { state };
         }
-        if past.end == End::Refused && self.refused.len() < MAX_NOTED && room > 0 {
-            self.refused.insert((number, attempt));
+        if past.end == End::Refused {
+            match self.refused.len() < MAX_NOTED && room > 0 {
+                true => drop(self.refused.insert((number, attempt))),
+                false => self.leave_out(number),
+            }
         }
         if state != State::WHOLE && self.failures.len() < MAX_FAILURES {
             self.failures.push(*past);
@@ -328,7 +340,8 @@ impl Book {
         let is_asked_for =
             |id: &Id| (id.run, id.load) == (run, load) && numbers.binary_search(&id.number).is_ok();
         let mut entries: Vec<Entry> = Vec::new();
-        let asked_for = (!numbers.is_empty()).then(|| ring.find(is_asked_for).take(numbers.len()));
+        // One may have been seen many times.
+        let asked_for = (!numbers.is_empty()).then(|| ring.find(is_asked_for).take(MAX_ENTRIES));
         let known = self.repeats.iter().chain(&self.failures).copied();
         for past in asked_for.into_iter().flatten().chain(known) {
             let entry = past.entry(instance);
@@ -343,6 +356,7 @@ impl Book {
             epoch,
             resent: resent.filter(|(.., state)| *state != State::UNSEEN.bits()).collect(),
             entries,
+            seen_again: self.seen_again(),
             samples: self.samples.clone(),
             uploads: Uploads {
                 broken,
@@ -352,5 +366,15 @@ impl Book {
             ..self.counts.clone()
         };
         (statement, self.pages.clone())
+    }
+
+    /// How often it has seen what it has seen again, and what it has refused alone.
+    fn seen_again(&self) -> SeenAgain {
+        // The lowest ones alone are stated.
+        let again = self.again.iter().map(|(key, again)| (*key, again.seen)).take(MAX_ENTRIES + 1);
+        let refused = self.refused.iter().filter(|key| !self.again.contains_key(key));
+        let refused = refused.map(|key| (*key, 1)).take(MAX_ENTRIES + 1);
+        let all: BTreeMap<(u64, u8), u32> = again.chain(refused).collect();
+        SeenAgain::of(all, self.unnoted)
     }
 }

@@ -225,6 +225,55 @@ fn repeats_are_reported_by_how_the_request_had_ended() {
     through(|_| Fault::Double, "/delay/200", &["-c", "40"], &[("/repeated/counts/concurrent", HURT)]);
 }
 
+/// What is said of each example of a repeat.
+fn said_of_repeats(report: &Report) -> Vec<&str> {
+    let examples = report.json()["verify"]["repeated"]["examples"].as_array().expect("examples");
+    assert_eq!(examples.len(), 10, "{examples:?}");
+    examples.iter().map(|example| example["what"].as_str().expect("a text")).collect()
+}
+
+fn examples_say_how_often_all_workers_together_have_seen_a_request() {
+    for workers in ["--workers=1", "--workers=2", "--workers=3"] {
+        let server = Server::with(&[workers, "--instance=a"]);
+        // All of them are more than a server states one by one.
+        for (path, every, kind, after) in
+            [("/bin/1K", 10, "after_success", "after 200"), ("/status/503", 1, "after_failure", "after 503")]
+        {
+            let http = server.http;
+            let planted = Planted::start(http, move |number| match number % every {
+                0 => Fault::RepeatAt(http, 3),
+                _ => Fault::None,
+            });
+            let report = Report::parse(&verified(planted.address, path, &["-X", "POST"]).stdout);
+            assert_found(&report, &[(&format!("/repeated/counts/{kind}"), 3 * SENT / every)]);
+            for what in said_of_repeats(&report) {
+                assert_eq!(what, format!("seen 4 times: again {after} from a, by a"), "{workers}");
+            }
+        }
+    }
+}
+
+fn examples_say_how_often_several_servers_have_seen_a_request() {
+    let servers = ["a", "b"].map(|name| Server::with(&["--workers=2", &format!("--instance={name}")]));
+    let ledgers = format!("{},{}", servers[0].admin, servers[1].admin);
+    for times in [1, 2, 3] {
+        let other = servers[1].http;
+        let planted = Planted::start(servers[0].http, move |number| match number % 10 {
+            0 => Fault::RepeatAt(other, times),
+            _ => Fault::None,
+        });
+        let finished = verified(planted.address, "/bin/1K", &["--ledger", &ledgers]);
+        let report = Report::parse(&finished.stdout);
+        assert_found(&report, &[("/repeated/counts/after_success", SENT / 10 * times as u64)]);
+        // How it ended at `a`, which has seen it once, nobody has asked for.
+        let said = match times {
+            1 => "seen 2 times by a and b".to_owned(),
+            _ => format!("seen {} times by a and b, among these again after 200 from b, by b", times + 1),
+        };
+        assert_eq!(said_of_repeats(&report), [&*said; 10]);
+    }
+}
+
 fn replies_to_other_requests_are_crossed_or_from_a_cache() {
     let damaged = |name| [(name, HURT)];
     through(|_| Fault::Cross, "/status/204", &["-c", "1"], &damaged("/crossed/count"));

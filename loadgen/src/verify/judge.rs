@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     time::Duration,
 };
 
@@ -178,7 +179,6 @@ pub(crate) fn judge(known: &Verified, asked: CollectedStatements, sent: JudgedRu
                 replies: known.epochs.get(&statement.epoch).copied().unwrap_or_default(),
             })
             .collect(),
-        repeated: repeated(&servers, start),
         refused: all.refused,
         own_attempts: all.own_attempts(&servers.pages),
         time: TimeSplit::of(&known.split),
@@ -192,6 +192,7 @@ pub(crate) fn judge(known: &Verified, asked: CollectedStatements, sent: JudgedRu
         && epochs_lost.is_empty()
         && known.other_epochs == 0
         && servers.is_complete;
+    found.repeated = repeated(&servers, start, is_asked && all.forgotten == 0);
     let about = About { sent, known, are_named, hurt: &hurt, servers: &servers };
     let (mut own, mut unsettled) = (0, 0_u64);
     let mut echoed_again = Vec::new();
@@ -469,26 +470,49 @@ fn damaged(payload: &mut Payload, known: &Verified, sent: &JudgedRun<'_>) {
     }
 }
 
-/// What was repeated in between, with what came before it.
-fn repeated(servers: &Servers, start: Nanos) -> Repeated {
-    let mut by_number: BTreeMap<u64, Vec<&Entry>> = BTreeMap::new();
-    for number in &servers.by_several {
-        by_number.insert(*number, Vec::new());
+/// How often a request was seen.
+#[derive(Clone, Copy)]
+struct Times {
+    count: usize,
+    /// Or it was seen more often.
+    is_least: bool,
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{} times", if self.is_least { "at least " } else { "" }, self.count)
+    }
+}
+
+/// What was repeated in between, with what came before it; `are_all_known` says whether all that was seen was stated.
+fn repeated(servers: &Servers, start: Nanos, are_all_known: bool) -> Repeated {
+    let stated = &servers.all.seen_again;
+    let counts = stated.by_request();
+    let mut by_request: BTreeMap<(u64, u8), Vec<&Entry>> = BTreeMap::new();
+    let several = counts.iter().filter(|(_, count)| **count > 1).map(|(request, _)| *request);
+    for request in several.chain(servers.by_several.iter().map(|number| (*number, 0))) {
+        by_request.insert(request, Vec::new());
     }
     for entry in &servers.all.entries {
-        by_number.entry(entry.number).or_default().push(entry);
+        by_request.entry((entry.number, entry.attempt)).or_default().push(entry);
     }
     let mut examples = Vec::new();
-    for (number, mut entries) in by_number {
+    for (request, mut entries) in by_request {
+        let number = request.0;
         entries.sort_by_key(|entry| entry.received_ns);
         entries.dedup();
         let seen_by = servers.each.iter().filter(|(_, pages)| pages.get(number) != State::UNSEEN);
         let seen_by: Vec<&str> = seen_by.map(|(name, _)| name.as_str()).collect();
-        let is_own = entries.windows(2).any(|pair| pair[0].attempt != pair[1].attempt);
-        if entries.len().max(seen_by.len()) < 2 || is_own {
+        // Those that the pages know are first attempts.
+        let seen_by = if request.1 == 0 { seen_by } else { Vec::new() };
+        let said = counts.get(&request).map_or(1, |count| *count as usize);
+        let count = said.max(entries.len()).max(seen_by.len());
+        let is_stated = stated.end.is_none_or(|end| number < end) && said == count;
+        if count < 2 {
             continue;
         }
-        examples.push(again(&entries, &seen_by, told(None, number, start)));
+        let times = Times { count, is_least: !(is_stated && are_all_known) };
+        examples.push(again(&entries, &seen_by, times, told(None, number, start)));
         if examples.len() == super::MAX_EXAMPLES {
             break;
         }
@@ -497,9 +521,13 @@ fn repeated(servers: &Servers, start: Nanos) -> Repeated {
 }
 
 /// One that was repeated, of which these entries are known, and which these servers have seen.
-fn again(entries: &[&Entry], seen_by: &[&str], example: Example) -> Example {
+fn again(entries: &[&Entry], seen_by: &[&str], times: Times, example: Example) -> Example {
+    // A server that was started again is one for each start.
+    let names: BTreeSet<&str> = seen_by.iter().copied().collect();
+    let names = names.into_iter().collect::<Vec<_>>().join(" and ");
+    let by_all = if names.is_empty() { String::new() } else { format!(" by {names}") };
     let Some(first) = entries.first() else {
-        return Example { what: format!("seen by {}", seen_by.join(" and ")), ..example };
+        return Example { what: format!("seen {times}{by_all}"), ..example };
     };
     let second = entries.get(1);
     let by = second.map(|entry| entry.instance.as_str());
@@ -511,23 +539,25 @@ fn again(entries: &[&Entry], seen_by: &[&str], example: Example) -> Example {
         _ if first.status == 0 => "after a connection that broke without a reply".to_owned(),
         _ => format!("after {}", first.status),
     };
-    let times = entries.len().max(seen_by.len());
+    let again = format!("again {how} from {}, by {}", first.instance, by.unwrap_or("the same"));
+    // Of those that are not known closely, any may have come between the two.
+    let are_first = !times.is_least && entries.len() == times.count || times.count == 2;
+    let what = match are_first {
+        true => format!("seen {times}: {again}"),
+        false => format!("seen {times}{by_all}, among these {again}"),
+    };
     Example {
         status: Some(first.status).filter(|status| *status != 0),
         method: Some(first.method.clone()),
         instance: Some(first.instance.clone()),
-        what: format!(
-            "seen {times} times: again {how} from {}, by {}",
-            first.instance,
-            by.unwrap_or("the same")
-        ),
+        what,
         ..example
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use contract::ledger::{Packed, VERSION};
+    use contract::ledger::{Packed, SeenAgain, VERSION};
 
     use super::*;
 
@@ -720,6 +750,46 @@ mod tests {
         let found = judged(&known(90, 0), vec![other]);
         assert_eq!(found.off, ["1 upload was not compared, as the field x-dummy-upload did not arrive"]);
         assert!(!found.is_clean());
+    }
+
+    #[test]
+    fn a_repeat_is_told_with_how_often_it_was_seen_and_as_a_minimum_where_that_is_not_all() {
+        let entry = |instance: &str, received_ns: u64| Entry {
+            number: 3,
+            attempt: 0,
+            sighting: 1,
+            instance: instance.to_owned(),
+            method: "POST".to_owned(),
+            status: 503,
+            received_ns,
+            replied_ns: received_ns,
+            ended_ns: received_ns,
+            sent: 0,
+            end: End::Whole,
+        };
+        // One has seen it three times, and another one once: `entries` are known.
+        let told = |entries: &[Entry], end: Option<u64>, forgotten: u64| {
+            let seen = |epoch, instance: &str, counts: Vec<(u64, u8, u32)>| Statement {
+                epoch,
+                instance: instance.to_owned(),
+                forgotten,
+                seen_again: SeenAgain { counts, end },
+                entries: entries.iter().filter(|entry| entry.instance == instance).cloned().collect(),
+                ..statement(10)
+            };
+            let statements = vec![seen(2, "b", vec![]), seen(1, "a", vec![(3, 0, 3)])];
+            let examples = judged(&known(10, 0), statements).repeated.examples;
+            examples.into_iter().find(|example| example.number == 3).expect("an example").what
+        };
+        let all = [entry("a", 1), entry("b", 2), entry("a", 3), entry("a", 4)];
+        assert_eq!(told(&all, None, 0), "seen 4 times: again after 503 from a, by b");
+        let some = "seen 4 times by a and b, among these again after 503 from a, by a";
+        assert_eq!(told(&[all[0].clone(), all[2].clone()], None, 0), some);
+        assert_eq!(told(&[], None, 0), "seen 4 times by a and b");
+        assert_eq!(told(&[], Some(4), 0), "seen 4 times by a and b");
+        // Beyond what is known of both, or where sightings were not noted.
+        assert_eq!(told(&all[..3], Some(3), 0).split(" by").next(), Some("seen at least 3 times"));
+        assert_eq!(told(&all[..3], None, 1).split(" by").next(), Some("seen at least 4 times"));
     }
 
     #[test]

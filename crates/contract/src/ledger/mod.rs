@@ -13,6 +13,7 @@
 //! assert_eq!(pages.count(), 1);
 //! ```
 
+mod again;
 mod fnv;
 mod heads;
 mod instants;
@@ -23,6 +24,7 @@ mod streams;
 mod upload;
 
 use crate::id::{self, Id};
+pub use again::SeenAgain;
 pub use heads::{KeptFields, MAX_SAMPLES, ReplyHead, RequestHead, Sample, is_sampled};
 pub use instants::{Host, Instants};
 pub use pages::{MAX_PAGES, NUMBERS_PER_PAGE, Pages};

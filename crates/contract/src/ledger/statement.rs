@@ -1,11 +1,17 @@
 //! What a server says of a run, as JSON: counts, the states of all numbers, and entries of what was out of the ordinary.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_BLOCKS, MAX_SAMPLES, NUMBERS_PER_PAGE, Pages, Sample, State, Uploads};
+use super::{
+    MAX_BLOCKS, MAX_SAMPLES, NUMBERS_PER_PAGE, Pages, Sample, SeenAgain, State, Uploads,
+    again::{Key, nearer},
+};
 
 /// The version of the format: another one is not read.
 pub const VERSION: u32 = 1;
@@ -69,6 +75,9 @@ pub struct Statement {
     pub refused: u64,
     /// Sightings of a number, and of the same attempt, that had been seen before.
     pub repeats: Repeats,
+    /// How often the requests were seen that this is about.
+    #[serde(default = "SeenAgain::unknown")]
+    pub seen_again: SeenAgain,
     /// The states of all numbers that were sent as a first attempt.
     pub pages: Packed,
     /// Further attempts of the client itself: number, attempt and state.
@@ -227,7 +236,9 @@ impl Statement {
         let Self { cut_on_purpose, entries, resent, instance, .. } = &statement;
         let texts = entries.iter().flat_map(|entry| [&entry.instance, &entry.method]).chain([instance]);
         let is_long = |text: &String| text.len() > MAX_TEXT;
-        let is_many = entries.len() > MAX_ENTRIES || resent.len() > MAX_RESENT;
+        let is_many = entries.len() > MAX_ENTRIES
+            || statement.seen_again.counts.len() > MAX_ENTRIES
+            || resent.len() > MAX_RESENT;
         if cut_on_purpose.len() > 64 || is_many || statement.loads.len() > MAX_LOADS {
             return Err(invalid("more entries than there can be".to_owned()));
         }
@@ -271,24 +282,56 @@ impl Statement {
             first.map(|entry| (entry.number, entry.clone())).collect()
         };
         let (own_entries, other_entries) = (first_attempts(&self.entries), first_attempts(&other.entries));
+        let mut seen = self.seen_beside(pages, other, others);
+        let mut end = nearer(self.seen_again.end, other.seen_again.end);
         pages.merge(others, |number, mine, theirs| {
             let kind = match (own_entries.get(&number), other_entries.get(&number)) {
                 (Some(mine), Some(theirs)) => Repeat::between(mine, theirs),
                 _ => Repeat::guessed(mine, theirs),
             };
             kind.count(&mut seen_again);
-            if by_both.len() < MAX_ENTRIES {
-                by_both.push(number);
+            // They come in order.
+            match by_both.len() < MAX_ENTRIES {
+                true => by_both.push(number),
+                false => end = nearer(end, Some(number)),
             }
         });
         self.repeats.add(&seen_again);
-        self.merge_resent(&other.resent);
-        let room = MAX_ENTRIES - self.entries.len().min(MAX_ENTRIES);
-        self.entries.extend(other.entries.iter().take(room).cloned());
+        let resent_to_both = self.merge_resent(&other.resent);
+        for key in by_both.iter().map(|number| (*number, 0)).chain(resent_to_both) {
+            seen.entry(key).or_insert(2);
+        }
+        self.seen_again = SeenAgain::of(seen, end);
+        self.entries.extend(other.entries.iter().cloned());
+        if self.entries.len() > MAX_ENTRIES {
+            // It is the first ones that are shown.
+            self.entries.sort_by_key(|entry| (entry.number, entry.received_ns));
+            self.entries.truncate(MAX_ENTRIES);
+        }
         by_both
     }
 
-    fn merge_resent(&mut self, others: &[(u64, u8, u8)]) {
+    /// How often both together have seen what either of them names.
+    fn seen_beside(&self, pages: &Pages, other: &Self, others: &Pages) -> BTreeMap<Key, u32> {
+        let resent = |of: &Self| -> BTreeSet<Key> {
+            let seen = of.resent.iter().filter(|(.., state)| State::of_bits(*state) != State::UNSEEN);
+            seen.map(|(number, attempt, _)| (*number, *attempt)).collect()
+        };
+        let (own_resent, others_resent) = (resent(self), resent(other));
+        let is_in = |pages: &Pages, resent: &BTreeSet<Key>, key: &Key| match key {
+            (number, 0) => pages.get(*number) != State::UNSEEN,
+            _ => resent.contains(key),
+        };
+        self.seen_again.beside(
+            &other.seen_again,
+            |key| is_in(pages, &own_resent, key),
+            |key| is_in(others, &others_resent, key),
+        )
+    }
+
+    /// Those that both have seen.
+    fn merge_resent(&mut self, others: &[(u64, u8, u8)]) -> Vec<Key> {
+        let mut by_both = Vec::new();
         let mut known: BTreeMap<(u64, u8), State> = BTreeMap::new();
         for (number, attempt, state) in self.resent.drain(..) {
             known.insert((number, attempt), State::of_bits(state));
@@ -298,11 +341,15 @@ impl Statement {
             let mine = known.entry((*number, *attempt)).or_default();
             if *mine != State::UNSEEN {
                 Repeat::guessed(*mine, state).count(&mut self.repeats);
+                if state != State::UNSEEN {
+                    by_both.push((*number, *attempt));
+                }
             }
             *mine = state.max(*mine);
         }
         self.resent =
             known.into_iter().map(|((number, attempt), state)| (number, attempt, state.bits())).collect();
+        by_both
     }
 
     /// Sightings of further attempts of numbers of which another attempt was seen, too.
@@ -341,7 +388,8 @@ impl Statement {
     pub fn size(&self) -> u64 {
         const PAGE: usize = NUMBERS_PER_PAGE as usize / 3 + 64;
         let pages = self.pages.pages.len() * PAGE + self.pages.whole.len() * 16;
-        let entries = self.entries.len() * (2 * MAX_TEXT + 128) + self.resent.len() * 24;
+        let entries = self.entries.len() * (2 * MAX_TEXT + 128)
+            + (self.resent.len() + self.seen_again.counts.len()) * 24;
         let samples: usize = self.samples.iter().map(Sample::size).sum();
         let Uploads { examples, numbers, broken, .. } = &self.uploads;
         let uploads = examples.len() * (MAX_TEXT + 4 * MAX_BLOCKS + 128) + (numbers.len() + broken.len()) * 8;
@@ -556,6 +604,10 @@ mod tests {
             Statement { cut_on_purpose: BTreeMap::from([("rst".to_owned(), u64::MAX)]), ..good.clone() },
             Statement { entries: vec![entry(1, (1, 2), 200, End::Whole); MAX_ENTRIES + 1], ..good.clone() },
             Statement { resent: vec![(1, 1, 1); MAX_RESENT + 1], ..good.clone() },
+            Statement {
+                seen_again: SeenAgain { counts: vec![(1, 1, 1); MAX_ENTRIES + 1], end: None },
+                ..good.clone()
+            },
             Statement { instance: "x".repeat(MAX_TEXT + 1), ..good.clone() },
             Statement { connections: MAX_COUNT + 1, ..good.clone() },
             Statement {
@@ -605,7 +657,12 @@ mod tests {
             &[(9, 1, 3)],
             vec![entry(3, (7, 8), 200, End::Whole)],
         );
+        one.seen_again.counts = vec![(2, 0, 3), (5, 0, 1)];
+        let mut other = other;
+        other.seen_again.counts = vec![(3, 0, 7)];
         assert_eq!(one.merge(&mut pages, &other, &others), [2, 3]);
+        let seen = [(2, 0, 4), (3, 0, 8), (5, 0, 1), (9, 1, 2)];
+        assert_eq!((&one.seen_again.counts[..], one.seen_again.end), (&seen[..], None));
         assert_eq!(one.repeats, Repeats { after_failure: 2, after_success: 1, ..Repeats::default() });
         assert_eq!((one.distinct(&pages), one.own_attempts(&pages)), (5, 1));
         assert_eq!(one.sightings, one.distinct(&pages) + one.own_attempts(&pages) + one.repeats.all());
