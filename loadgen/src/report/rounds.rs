@@ -23,6 +23,9 @@ pub(super) fn table(reports: &[Report<'_>]) -> (Vec<String>, Vec<Vec<String>>) {
     (of(&HEADER.map(str::to_owned)), rows.iter().map(of).collect())
 }
 
+/// One value of those of all rounds.
+type OfRounds = fn(Vec<f64>) -> f64;
+
 fn rows(reports: &[Report<'_>]) -> Vec<[String; 7]> {
     let mut rows: Vec<_> = (1..).zip(reports).map(|(number, report)| row(number, *report)).collect();
     let all = FIGURES.map(|(_, figure)| {
@@ -32,8 +35,7 @@ fn rows(reports: &[Report<'_>]) -> Vec<[String; 7]> {
     });
     let lowest = |values: Vec<f64>| values.into_iter().fold(f64::INFINITY, f64::min);
     let highest = |values: Vec<f64>| values.into_iter().fold(f64::NEG_INFINITY, f64::max);
-    let kinds: [(&str, fn(Vec<f64>) -> f64); 3] =
-        [("median", median), ("lowest", lowest), ("highest", highest)];
+    let kinds = [("median", median as OfRounds), ("lowest", lowest), ("highest", highest)];
     for (name, of) in kinds {
         let [succeeded, rate, p50, p90, p99, p999] = all.each_ref().map(|all| match all {
             None => "-".to_owned(),

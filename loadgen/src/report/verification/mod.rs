@@ -107,7 +107,7 @@ fn first(found: &Verification) -> String {
         return format!("of {all} requests nothing is proven: no server has reported what it has seen");
     }
     if found.is_clean() && found.sent == 1 {
-        return format!("the request arrived once, and was given its own reply, whole");
+        return "the request arrived once, and was given its own reply, whole".to_owned();
     }
     if found.is_clean() {
         return format!("each of {all} requests arrived once, and was given its own reply, whole");
