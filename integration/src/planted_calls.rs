@@ -36,6 +36,12 @@ pub enum CallFault {
     Swap,
     /// One bit of the byte at this offset of what carries its token is another.
     Flip(usize),
+    /// One bit of the byte that stands this far before what carries its token is another.
+    FlipBefore(usize),
+    /// One bit of the byte that stands this far before the end of the message is another.
+    FlipEnd(usize),
+    /// One bit of the byte at this offset of what gRPC puts before the message is another.
+    FlipFrame(usize),
     /// The call goes no further: its streams are reset.
     Cut,
 }
@@ -232,18 +238,29 @@ impl Faults {
             let token = token_of(&content);
             let fault =
                 token.map_or(CallFault::None, |(_, number)| (self.planned.of_message)(self.heading, number));
-            if let (CallFault::Flip(offset), Some((at, _))) = (fault, token) {
-                content[at + offset] ^= 1;
+            let length = content.len();
+            match (fault, token) {
+                (CallFault::Flip(offset), Some((at, _))) => content[at + offset] ^= 1,
+                (CallFault::FlipBefore(offset), Some((at, _))) => content[at - offset] ^= 1,
+                (CallFault::FlipEnd(offset), _) => content[length - offset] ^= 1,
+                _ => {}
             }
             let mut framed = Vec::new();
             append(&mut framed, message.compressed, |out| out.extend_from_slice(&content));
+            if let CallFault::FlipFrame(offset) = fault {
+                framed[offset] ^= 1;
+            }
             let before = self.held.take();
             match fault {
                 CallFault::Lose => {}
                 CallFault::Double => out.extend(framed.repeat(2)),
                 CallFault::Swap => self.held = Some(framed),
                 CallFault::Cut => return Err(io::ErrorKind::ConnectionAborted.into()),
-                CallFault::None | CallFault::Flip(_) => out.extend(framed),
+                CallFault::None
+                | CallFault::Flip(_)
+                | CallFault::FlipBefore(_)
+                | CallFault::FlipEnd(_)
+                | CallFault::FlipFrame(_) => out.extend(framed),
             }
             out.extend(before.unwrap_or_default());
         }

@@ -223,6 +223,39 @@ fn a_byte_that_changes_is_found_in_the_token_as_behind_it() {
     }
 }
 
+fn a_reply_that_cannot_be_decoded_has_changed_and_was_not_lost() {
+    for (method, fault) in [
+        (ECHO, CallFault::FlipBefore(2)),
+        (ECHO, CallFault::FlipBefore(1)),
+        // The last field is the place at the server.
+        (ECHO, CallFault::FlipEnd(2)),
+        (BIDI, CallFault::FlipBefore(2)),
+        (SERVER, CallFault::FlipBefore(2)),
+    ] {
+        let report = through(method, Heading::Back, fault, &[("/payload/corrupted", HURT)]);
+        let first = &report.json()["verify"]["messages"]["payload"]["corrupted"]["examples"][0];
+        assert_eq!(first["what"], "came back, and can't be decoded", "{method} {fault:?}");
+    }
+}
+
+fn a_call_whose_messages_are_framed_otherwise_on_the_way_back_has_changed_and_was_not_cut() {
+    let server = Server::with(&["--workers=2"]);
+    // Its flag, and its length.
+    for offset in [0, 4] {
+        let planted = PlantedCalls::start(server.http, move |on, number| match on {
+            Heading::Back if is_chosen(number) => CallFault::FlipFrame(offset),
+            _ => CallFault::None,
+        });
+        let url = format!("grpc://{}/{ECHO}", planted.address);
+        let verify =
+            Report::parse(&run(ECHO, &url, &["-o=json", "--verify"]).stdout).json()["verify"].clone();
+        assert_eq!(verify["payload"]["corrupted"]["count"], HURT, "{offset}: {verify:#}");
+        for found in [&verify, &verify["messages"]] {
+            assert_eq!(found["cut_on_the_way_back"]["count"], 0, "{offset}: {verify:#}");
+        }
+    }
+}
+
 fn findings_are_reported_by_call_and_message_and_fail_the_run() {
     let server = Server::with(&["--workers=2"]);
     let planted = PlantedCalls::start(server.http, |heading, number| match (heading, number) {

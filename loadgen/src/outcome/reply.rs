@@ -58,6 +58,9 @@ const ENCODED: u8 = 4;
 /// The server gave it another status.
 const RESTATUSED: u8 = 8;
 
+/// It is the reply to a gRPC call, and came changed: it can't be decoded.
+const UNDECODABLE: u8 = 16;
+
 /// A reply, as far as it has come.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
@@ -147,6 +150,17 @@ impl Reply {
     pub(super) fn note_given_status(&mut self, status: u16) {
         self.looks |= RESTATUSED;
         self.rare().given_status = status;
+    }
+
+    /// It is the reply to a gRPC call, and came changed: it can't be decoded.
+    #[cold]
+    pub(crate) fn note_undecodable(&mut self) {
+        self.looks |= UNDECODABLE;
+    }
+
+    /// Whether that is so.
+    pub(crate) fn is_undecodable(&self) -> bool {
+        self.looks & UNDECODABLE != 0
     }
 
     /// Whether it came with another status than the server gave it.

@@ -71,6 +71,8 @@ pub(crate) enum Damage {
     Corrupted(u64),
     /// It has ended after the first number of bytes, and should have the second.
     Truncated(u64, u64),
+    /// It is a reply to a gRPC call that can't be decoded, or a message of one.
+    Undecodable,
 }
 
 /// Checks tokens in the replies to requests of one load.

@@ -184,7 +184,7 @@ impl Streams {
     fn damaged(&mut self, number: u64, damage: Damage) {
         let (length, known) = match damage {
             Damage::Truncated(length, _) => (length, &mut self.known.truncated),
-            Damage::Corrupted(_) => (0, &mut self.known.corrupted),
+            Damage::Corrupted(_) | Damage::Undecodable => (0, &mut self.known.corrupted),
         };
         *known += 1;
         if self.known.hurt.len() < MAX_HURT {

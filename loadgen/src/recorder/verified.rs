@@ -169,9 +169,11 @@ impl Verified {
         let is_of_this = |id: &Id| (id.run, id.load) == (ids.run, ids.load);
         let other = Seen::read(reply.other()).map(|seen| seen.id).filter(is_of_this);
         let is_wrong = |failure: &Failure| failure.cause == Cause::WrongEcho;
+        // A reply that is cut breaks off, and is not undecodable.
+        let is_undecodable = reply.is_undecodable() && matches!(reply.token, TokenEcho::Own { .. });
         let is_replied = match ended.outcome {
             Outcome::Replied => true,
-            Outcome::Failed(failure) => is_wrong(failure) && reply.token != TokenEcho::None,
+            Outcome::Failed(failure) => is_wrong(failure) && reply.token != TokenEcho::None || is_undecodable,
             Outcome::TimedOut | Outcome::Abandoned => false,
         };
         if let (false, TokenEcho::Own { epoch }) = (is_replied, reply.token) {
@@ -213,10 +215,11 @@ impl Verified {
             }
             self.reasons.set(arrival.number, reason);
         }
-        let damage = ended.in_flight.damage().filter(|_| is_replied);
+        let damage = is_undecodable.then_some(Damage::Undecodable).or_else(|| ended.in_flight.damage());
+        let damage = damage.filter(|_| is_replied);
         match damage {
             Some(Damage::Truncated(..)) => self.truncated += 1,
-            Some(Damage::Corrupted(_)) => self.corrupted += 1,
+            Some(Damage::Corrupted(_) | Damage::Undecodable) => self.corrupted += 1,
             None => {}
         }
         let given_status = reply.given_status();

@@ -453,18 +453,20 @@ fn damaged(payload: &mut Payload, known: &Verified, sent: &JudgedRun<'_>) {
         let (finding, offset, what): (&mut Finding, _, _) = match damage {
             Damage::Truncated(length, announced) => {
                 let what = format!("ends cleanly after {length} of {announced} bytes");
-                (&mut payload.truncated, length, what)
+                (&mut payload.truncated, Some(length), what)
             }
             Damage::Corrupted(offset) => {
                 let what = match sent.settled {
                     Some(_) => "is not what was sent",
                     None => "is not the body of this request",
                 };
-                (&mut payload.corrupted, offset, what.to_owned())
+                (&mut payload.corrupted, Some(offset), what.to_owned())
+            }
+            Damage::Undecodable => {
+                (&mut payload.corrupted, None, "came back, and can't be decoded".to_owned())
             }
         };
         if finding.examples.len() < super::MAX_EXAMPLES {
-            let offset = Some(offset);
             finding.examples.push(Example { offset, what, ..told(Some(hurt), hurt.number, start) });
         }
     }

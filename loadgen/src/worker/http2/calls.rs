@@ -150,6 +150,30 @@ pub(super) struct OnCall {
     invalid: Option<String>,
 }
 
+/// Why a reply that has ended is not a valid one to a call.
+#[derive(Debug)]
+pub(super) struct InvalidReply {
+    message: String,
+    /// Whether that is not for want of a part of it: it was changed on the way, unless the server is broken.
+    pub(super) is_changed: bool,
+}
+
+impl InvalidReply {
+    fn changed(message: String) -> Self {
+        Self { message, is_changed: true }
+    }
+
+    fn incomplete(message: String) -> Self {
+        Self { message, is_changed: false }
+    }
+}
+
+impl From<InvalidReply> for Failure {
+    fn from(invalid: InvalidReply) -> Self {
+        Self::new(Cause::Protocol, invalid.message)
+    }
+}
+
 /// What follows a message that was sent.
 #[derive(Debug)]
 pub(super) enum NextMessage {
@@ -332,7 +356,7 @@ impl CallTable {
         mut call: Box<OnCall>,
         http: u16,
         is_own: impl FnOnce() -> bool,
-    ) -> Result<Option<CallEnd>, Failure> {
+    ) -> Result<Option<CallEnd>, InvalidReply> {
         let end = self.judge(&mut call, http);
         if let (Some(proof), Some(streams)) = (call.proof.take(), &mut self.streams)
             && end.is_ok()
@@ -348,32 +372,36 @@ impl CallTable {
         if self.spare.len() < MAX_SPARE {
             self.spare.push(call);
         }
-        end.map_err(|why| Failure::new(Cause::Protocol, why))
+        end
     }
 
-    fn judge(&self, call: &mut OnCall, http: u16) -> Result<Option<CallEnd>, String> {
+    fn judge(&self, call: &mut OnCall, http: u16) -> Result<Option<CallEnd>, InvalidReply> {
         if http != 200 {
             let is_success = (200..300).contains(&http);
             return if is_success {
-                Err(format!("a response with the status {http} is not gRPC"))
+                Err(InvalidReply::changed(format!("a response with the status {http} is not gRPC")))
             } else {
                 Ok(None)
             };
         }
         if let Some(invalid) = call.invalid.take() {
-            return Err(invalid);
+            return Err(InvalidReply::changed(invalid));
         }
         match call.code {
-            None => Err("the response ended without grpc-status".to_owned()),
+            None => Err(InvalidReply::incomplete("the response ended without grpc-status".to_owned())),
             Some(Code::Ok) if !call.counter.is_between_messages() => {
-                Err("the response ended within a message, with grpc-status 0".to_owned())
+                let message = "the response ended within a message, with grpc-status 0";
+                Err(InvalidReply::changed(message.to_owned()))
             }
             Some(Code::Ok) if self.kind(call).shape.gives_one() && call.received != 1 => {
-                Err(format!("{} messages with grpc-status 0, where there is to be one", call.received))
+                let received = call.received;
+                let message = format!("{received} messages with grpc-status 0, where there is to be one");
+                Err(InvalidReply { message, is_changed: received > 1 })
             }
             Some(Code::Ok) if self.kind(call).echoes && call.received != call.count => {
                 let OnCall { received, count, .. } = call;
-                Err(format!("{received} messages came back of {count}, with grpc-status 0"))
+                let message = format!("{received} messages came back of {count}, with grpc-status 0");
+                Err(InvalidReply { message, is_changed: received > count })
             }
             Some(Code::Ok) => Ok(Some(CallEnd::Ok)),
             Some(code) => Ok(Some(CallEnd::Error(Box::new((code, std::mem::take(&mut call.message)))))),

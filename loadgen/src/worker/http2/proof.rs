@@ -7,7 +7,9 @@ use std::{io::Read as _, sync::Arc};
 use bytes::Bytes;
 use contract::{
     id::{Id, Ids},
-    ledger::{STREAM_MESSAGE, checked_token, checked_token_id, stream_message, stream_message_id},
+    ledger::{
+        CHECKED_TOKEN, STREAM_MESSAGE, checked_token, checked_token_id, stream_message, stream_message_id,
+    },
 };
 use flate2::read::GzDecoder;
 use grpc::{
@@ -110,21 +112,27 @@ impl Proof {
             let content = match reader.take() {
                 Ok(None) => break,
                 Ok(Some(framed)) => content(framed),
-                Err(_) => None,
+                Err(_) => Content::TooLarge,
             };
-            let Some(content) = content else { return notes.push(OfStream::Unread) };
-            match self.messages.answers() {
-                Answers::Echoes => self.echoed(content, sent, notes),
-                answers => self.answered(answers, content, sent, notes),
+            match (content, self.messages.answers()) {
+                (Content::TooLarge, _) => return notes.push(OfStream::Unread),
+                (Content::Undecodable, _) => self.undecodable(&[], sent, notes),
+                (Content::Plain(content), Answers::Echoes) => self.echoed(content, sent, notes),
+                (Content::Plain(content), answers) => self.answered(answers, content, sent, notes),
             }
         }
         self.reader = Some(reader);
     }
 
     fn echoed(&mut self, content: Bytes, sent: u64, notes: &mut Vec<OfStream>) {
-        let Ok(EchoResponse { message, number: place }) = EchoResponse::decode(content) else { return };
+        let Ok(EchoResponse { message, number: place }) = EchoResponse::decode(content.clone()) else {
+            return self.undecodable(&content, sent, notes);
+        };
         let id = stream_message_id(&message);
-        let Some(id) = id.filter(|id| (id.run, id.load) == (self.ids.run, self.ids.load)) else {
+        let Some(id) = id.filter(|id| self.is_own(id)) else {
+            if self.token_within(&content).is_some() {
+                return self.undecodable(&content, sent, notes);
+            }
             // Which one it is can't be read: that whose turn it is.
             let number = self.next;
             if number - self.first < sent {
@@ -143,7 +151,12 @@ impl Proof {
     }
 
     fn answered(&mut self, answers: Answers, content: Bytes, sent: u64, notes: &mut Vec<OfStream>) {
-        let Ok(answer) = TestResponse::decode(content) else { return };
+        let Ok(answer) = TestResponse::decode(content.clone()) else {
+            return self.undecodable(&content, sent, notes);
+        };
+        if answer.token.is_empty() && self.token_within(&content).is_some() {
+            return self.undecodable(&content, sent, notes);
+        }
         let TestResponse { number: place, token, reordered, changed, more_reordered, more_changed } = answer;
         let is_own = |number: &u64| self.has_sent(*number, sent);
         let listed = |numbers: Vec<u64>| numbers.into_iter().filter(is_own).take(MAX_LISTED);
@@ -158,7 +171,7 @@ impl Proof {
         let Some(id) = checked_token_id(&token) else {
             return self.answered_unreadably(answers, place, &token, sent, notes);
         };
-        if (id.run, id.load) != (self.ids.run, self.ids.load) {
+        if !self.is_own(&id) {
             return;
         }
         match answers {
@@ -174,6 +187,44 @@ impl Proof {
                 notes.push(OfStream::Answered { number: id.number, out_of_order, damage: None });
             }
             _ => {}
+        }
+    }
+
+    fn is_own(&self, id: &Id) -> bool {
+        (id.run, id.load) == (self.ids.run, self.ids.load)
+    }
+
+    /// The number of the message whose token is anywhere in a reply, which does not have it where it should.
+    #[cold]
+    fn token_within(&self, content: &[u8]) -> Option<u64> {
+        let mut ids = content.windows(CHECKED_TOKEN).filter_map(checked_token_id);
+        ids.find(|id| self.is_own(id)).map(|id| id.number)
+    }
+
+    /// A reply has come that can't be decoded: the one to the message whose token is in it, else that whose turn it is.
+    #[cold]
+    fn undecodable(&mut self, content: &[u8], sent: u64, notes: &mut Vec<OfStream>) {
+        let damage = Damage::Undecodable;
+        match self.messages.answers() {
+            // Each of them carries the token of the one message.
+            Answers::Several(count) if self.place < count => {
+                let number = self.first.saturating_add(self.place);
+                self.order(number, self.place + 1);
+                notes.push(OfStream::Replied { number, out_of_order: false });
+                notes.push(OfStream::Damaged { number, damage });
+            }
+            Answers::Together => {
+                let number = self.first.saturating_add(sent.saturating_sub(1));
+                notes.push(OfStream::Damaged { number, damage });
+            }
+            Answers::Each | Answers::Echoes => {
+                let number = self.token_within(content).unwrap_or(self.next);
+                if self.has_sent(number, sent) {
+                    self.next = self.next.max(number.saturating_add(1));
+                    notes.push(OfStream::Answered { number, out_of_order: None, damage: Some(damage) });
+                }
+            }
+            Answers::Several(_) => {}
         }
     }
 
@@ -254,15 +305,26 @@ impl Proof {
     }
 }
 
-/// What a message is, uncompressed; none if it can't be expanded, or is too large.
-fn content(framed: Framed) -> Option<Bytes> {
+/// What a reply is, uncompressed.
+enum Content {
+    Plain(Bytes),
+    /// It can't be expanded.
+    Undecodable,
+    /// It is not looked at, and neither is what follows.
+    TooLarge,
+}
+
+fn content(framed: Framed) -> Content {
     if !framed.compressed {
-        return Some(framed.content);
+        return Content::Plain(framed.content);
     }
     let mut content = Vec::new();
     let mut expanding = GzDecoder::new(&framed.content[..]).take(MAX_REPLY as u64 + 1);
-    expanding.read_to_end(&mut content).ok()?;
-    (content.len() <= MAX_REPLY).then(|| content.into())
+    match expanding.read_to_end(&mut content) {
+        Err(_) => Content::Undecodable,
+        Ok(_) if content.len() > MAX_REPLY => Content::TooLarge,
+        Ok(_) => Content::Plain(content.into()),
+    }
 }
 
 /// How what came back is not what was sent.
@@ -289,9 +351,12 @@ mod tests {
     }
 
     fn framed(message: &impl Message) -> Vec<u8> {
-        let content = message.encode_to_vec();
+        framed_content(0, &message.encode_to_vec())
+    }
+
+    fn framed_content(flag: u8, content: &[u8]) -> Vec<u8> {
         let length = u32::try_from(content.len()).unwrap();
-        [&[0][..], &length.to_be_bytes(), &content].concat()
+        [&[flag][..], &length.to_be_bytes(), content].concat()
     }
 
     #[test]
@@ -307,6 +372,50 @@ mod tests {
         proof.ended(Code::Ok, 10, &mut notes);
         assert_eq!(notes, [OfStream::Unread]);
         assert!(proof.reader.is_none());
+    }
+
+    #[test]
+    fn a_reply_that_cannot_be_decoded_is_the_changed_one_of_the_message_whose_token_it_carries() {
+        let damage = Damage::Undecodable;
+        let answered = |number| OfStream::Answered { number, out_of_order: None, damage: Some(damage) };
+        let mut proof = proof("echo.EchoService.StreamEcho");
+        let broken = |id: Id| {
+            let message = Bytes::copy_from_slice(&stream_message(id));
+            let mut content = EchoResponse { message, number: 1 }.encode_to_vec();
+            content[0] ^= 1;
+            framed_content(0, &content)
+        };
+        let mut notes = Vec::new();
+        proof.came(&broken(proof.id(31)), 4, &mut notes);
+        // What can't be expanded, and what carries the token of another run, is that whose turn it is.
+        proof.came(&framed_content(1, b"not gzip"), 4, &mut notes);
+        proof.came(&broken(Id { run: 8, ..proof.id(30) }), 4, &mut notes);
+        assert_eq!(notes, [31, 32, 33].map(answered));
+        // In a field that nobody knows.
+        notes.clear();
+        let mut other = stream_message(proof.id(30)).to_vec();
+        other.splice(..0, [0x1a, 64]);
+        proof.came(&framed_content(0, &other), 4, &mut notes);
+        assert_eq!(notes, [answered(30)]);
+        // No more than were sent.
+        notes.clear();
+        proof.came(&framed_content(1, b"not gzip"), 4, &mut notes);
+        proof.came(&broken(proof.id(34)), 4, &mut notes);
+        assert!(notes.is_empty(), "{notes:?}");
+        proof.ended(Code::Ok, 4, &mut notes);
+        assert_eq!(notes, [OfStream::Answerable { first: 30, count: 4 }], "the call is read to its end");
+
+        let mut proof = self::proof("dummy.v1.TestService.BidiStream");
+        notes.clear();
+        let mut other = checked_token(proof.id(31)).to_vec();
+        other.splice(..0, [0x3a, CHECKED_TOKEN as u8]);
+        proof.came(&framed_content(0, &other), 4, &mut notes);
+        assert_eq!(notes, [answered(31)]);
+
+        let mut proof = self::proof("dummy.v1.TestService.ClientStream");
+        notes.clear();
+        proof.came(&framed_content(0, b"\x0b"), 10, &mut notes);
+        assert_eq!(notes, [OfStream::Damaged { number: 39, damage }]);
     }
 
     #[test]

@@ -221,7 +221,10 @@ impl Replies {
                     let is_counted = calls.counts(&request.in_flight.arrival);
                     match messages(request, data, calls, http2, at, sink) {
                         Ok(messages) => carried.messages.1 += if is_counted { messages } else { 0 },
-                        Err(failure) => return self.fail(stream, &failure, http2, at, sink),
+                        Err(failure) => {
+                            request.in_flight.reply.note_undecodable();
+                            return self.fail(stream, &failure, http2, at, sink);
+                        }
                     }
                 }
                 if end {
@@ -293,7 +296,12 @@ impl Replies {
             match calls.end(call, reply.status, || matches!(reply.token, TokenEcho::Own { .. })) {
                 Ok(Some(end)) => request.in_flight.reply.call_ended(end),
                 Ok(None) => {}
-                Err(why) => failure = Some(why),
+                Err(why) => {
+                    if why.is_changed {
+                        request.in_flight.reply.note_undecodable();
+                    }
+                    failure = Some(Failure::from(why));
+                }
             }
         }
         if is_unsent {
