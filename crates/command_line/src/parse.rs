@@ -13,7 +13,7 @@ use clap::{
     parser::ValueSource,
 };
 
-use crate::Refusal;
+use crate::{Refusal, refusal::quoted};
 
 /// What a flag accepts, and a value that is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +188,7 @@ fn explain(command: &Command, words: &[OsString], error: &clap::Error, accepted:
             let variable = arg.get_env().filter(|_| from_environment).map(|name| name.to_string_lossy());
             let is_missing = value.is_empty() && error.source().is_none() && variable.is_none();
             if is_missing {
-                let example = format!("--{flag}={example}");
+                let example = format!("--{flag}={}", quoted(&example));
                 Refusal::new(format!("--{flag} needs a value"), values, example)
             } else {
                 let refused = Refusal::of_value(flag, value, values, example);
@@ -200,14 +200,30 @@ fn explain(command: &Command, words: &[OsString], error: &clap::Error, accepted:
             if text_of(error, ContextKind::PriorArg) == Some(argument) =>
         {
             let (_, example) = accepted_by(arg, known, error);
-            let example = format!("--{flag}={example}");
+            let example = format!("--{flag}={}", quoted(&example));
             Refusal::new(format!("--{flag} is given more than once"), "one value", example)
         }
         // A word too many, which clap takes for a subcommand where there are some.
         (ErrorKind::ArgumentConflict, ..) if text_of(error, ContextKind::InvalidSubcommand).is_some() => {
             let word = text_of(error, ContextKind::InvalidSubcommand).unwrap_or_default();
-            let example = format!("{} --help", command.get_name());
-            Refusal::new(format!("unexpected argument '{word}'"), "the options that --help lists", example)
+            let name = command.get_name();
+            // With a slip in its name, the subcommand was taken for the argument that may stand alone.
+            let first = words.get(1).and_then(|first| first.to_str()).unwrap_or_default();
+            match similar_subcommand(command, first) {
+                Some(similar) => Refusal::new(
+                    format!("unexpected argument '{first}'"),
+                    format!("a similar subcommand exists: '{similar}'"),
+                    format!("{name} {similar} --help"),
+                ),
+                None => {
+                    let example = format!("{name} --help");
+                    Refusal::new(
+                        format!("unexpected argument '{word}'"),
+                        "the options that --help lists",
+                        example,
+                    )
+                }
+            }
         }
         (ErrorKind::UnknownArgument, ..) => {
             let name = command.get_name();
@@ -223,6 +239,32 @@ fn explain(command: &Command, words: &[OsString], error: &clap::Error, accepted:
     };
     refused.to_string()
 }
+
+/// The subcommand whose name a word is, but for a slip or two.
+fn similar_subcommand<'c>(command: &'c Command, word: &str) -> Option<&'c str> {
+    let names = command.get_subcommands().filter(|known| !known.is_hide_set()).map(Command::get_name);
+    let distances = names.map(|name| (edits(name, word), name));
+    let (distance, nearest) = distances.min()?;
+    (distance <= (nearest.len() / 3).min(2)).then_some(nearest)
+}
+
+/// How many letters have to be added, taken away or replaced to make one word of the other.
+fn edits(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().take(MAX_WORD).collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, letter) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
+        for (at, also) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *also);
+            diagonal = row[at + 1];
+            row[at + 1] = replaced.min(row[at] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
+}
+
+/// No subcommand is longer, and more of a word is not looked at.
+const MAX_WORD: usize = 64;
 
 /// What the flag accepts, and an example.
 fn accepted_by(arg: &Arg, known: Option<&Accepted>, error: &clap::Error) -> (String, String) {
@@ -324,6 +366,44 @@ mod tests {
             ("-s 1 -- -5", ""),
         ] {
             assert_eq!(said(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_subcommand_with_a_slip_in_its_name_is_suggested() {
+        let command = Command::new("program")
+            .args_conflicts_with_subcommands(true)
+            .arg(Arg::new("target"))
+            .subcommands(["report", "find-max", "diff"].map(Command::new));
+        let said = |line: &str| {
+            let words = std::iter::once("program").chain(line.split(' '));
+            parse(&command, words, &[]).unwrap_err().to_string()
+        };
+        for (line, similar) in [
+            ("repor x.json", "report"),
+            ("reprot x.json", "report"),
+            ("findmax a:1", "find-max"),
+            ("dif a b", "diff"),
+        ] {
+            let first = line.split(' ').next().unwrap();
+            let expected = format!(
+                "unexpected argument '{first}'; accepted: a similar subcommand exists: '{similar}'; \
+                 example: program {similar} --help"
+            );
+            assert_eq!(said(line), expected);
+        }
+        assert!(said("a:1 b:1").starts_with("unexpected argument 'b:1'; accepted: the options that --help"));
+        assert!(said(&format!("{} b:1", "r".repeat(100_000))).starts_with("unexpected argument 'b:1'"));
+    }
+
+    #[test]
+    fn the_example_of_a_missing_value_is_one_word_for_a_shell() {
+        let bound = Arg::new("bound").long("bound").value_parser(|text: &str| text.parse::<u8>());
+        let accepted = [Accepted { flag: "bound", values: "a bound", example: "p(99)<1s" }];
+        for line in ["--bound", "--bound 1 --bound 2"] {
+            let words = std::iter::once("program").chain(line.split(' '));
+            let said = parse(&Command::new("program").arg(bound.clone()), words, &accepted).unwrap_err();
+            assert!(said.to_string().ends_with("; example: --bound='p(99)<1s'"), "{said}");
         }
     }
 

@@ -223,7 +223,7 @@ fn in_one_line(text: &str) -> String {
 }
 
 /// As a shell takes it for one word.
-fn quoted(example: &str) -> String {
+pub(crate) fn quoted(example: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@%+[]=".contains(c);
     if example.chars().all(is_plain) { example.to_owned() } else { format!("'{example}'") }
 }
