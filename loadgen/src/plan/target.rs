@@ -244,6 +244,7 @@ fn read(text: &str, version: Version, braces: Braces) -> Result<Target, Wrong> {
     let path_length = masked.find('#').unwrap_or(masked.len());
     let (path, masked) = (&behind[..path_length], &masked[..path_length]);
     let prefix = &text[..begin];
+    let has_empty_port = authority.ends_with(':');
     let authority = Authority::read(authority, prefix, path).map_err(|place| match place {
         AuthorityError::Character(at, c) => {
             let reason = format!("invalid character {c:?} at position {}", position(text, begin + at));
@@ -251,6 +252,11 @@ fn read(text: &str, version: Version, braces: Braces) -> Result<Target, Wrong> {
         }
         AuthorityError::Other(wrong) => wrong,
     })?;
+    // A URL may have it (RFC 3986), but a script whose variable is empty by mistake must not load something else.
+    if has_empty_port && default_port.is_some() {
+        let example = format!("{prefix}{}:8080{path}", authority.shown);
+        return Err(wrong("the port is empty", example));
+    }
     let port = authority.port.or(default_port).ok_or_else(|| {
         let reason = "the port is missing, which has a default only after a scheme such as http://";
         wrong(reason, format!("{}:8080{path}", authority.shown))
@@ -395,9 +401,8 @@ impl Authority {
             }
             None => match text.rsplit_once(':') {
                 Some((host, _)) if host.contains(':') => {
-                    let bracketed = if text.parse::<Ipv6Addr>().is_ok() { text } else { "::1" };
                     let reason = "an IPv6 address needs brackets".to_owned();
-                    return Err(other(reason, &format!("[{bracketed}]:8080")));
+                    return Err(other(reason, &in_brackets(text)));
                 }
                 Some((host, port)) => (host, Some(port)),
                 None => (text, None),
@@ -430,6 +435,17 @@ impl Authority {
         };
         let zone = zone.map(str::to_owned);
         Ok(Self { host: host.to_owned(), zone, port, shown: shown.to_owned(), length: text.len() })
+    }
+}
+
+/// An IPv6 address with a port, as it was most likely meant: what looks like a port is one.
+fn in_brackets(text: &str) -> String {
+    let is_address = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+    let is_port = |text: &str| text.len() > 1 && quantity::count_within(text, &PORTS).is_some();
+    match text.rsplit_once(':') {
+        Some((address, port)) if is_address(address) && is_port(port) => format!("[{address}]:{port}"),
+        _ if is_address(text) => format!("[{text}]:8080"),
+        _ => "[::1]:8080".to_owned(),
     }
 }
 
@@ -477,7 +493,6 @@ mod tests {
             ("[fe80::1%251]:80", false, "h2c://[fe80::1%25251]:80/", "[fe80::1]"),
             ("[fe80::1%25lo]:80", false, "h2c://[fe80::1%25lo]:80/", "[fe80::1]"),
             ("http://[fe80::1%251]:80", false, "http://[fe80::1%251]:80/", "[fe80::1]"),
-            ("http://a:", false, "http://a:80/", "a"),
             ("http://a/{\"x\"}|ü", false, "http://a:80/{\"x\"}|ü", "a"),
             ("HTTP://a", false, "http://a:80/", "a"),
             ("H2C://a:1", false, "h2c://a:1/", "a:1"),
@@ -531,6 +546,9 @@ mod tests {
             ("localhost/a?b", ": the port is missing", "localhost:8080/a?b"),
             ("localhost:", ": the port is missing", "localhost:8080"),
             ("[fe80::1%lo]", ": the port is missing", "[fe80::1%lo]:8080"),
+            ("http://127.0.0.1:/x", ": the port is empty", "http://127.0.0.1:8080/x"),
+            ("https://[::1]:", ": the port is empty", "https://[::1]:8080"),
+            ("grpc://a:", ": the port is empty", "grpc://a:8080"),
             (":80", ": the host is missing", "localhost:8080"),
             ("http://", ": the host is missing", "http://localhost:8080"),
             ("a:0", "port '0' is not a number from 1 to 65535", "a:8080"),
@@ -542,7 +560,9 @@ mod tests {
             ("ftp:///x", "unknown scheme 'ftp'", "http://localhost:8080"),
             ("://", "unknown scheme ''", "http://localhost:8080"),
             ("://a b", "unknown scheme ''", "http://localhost:8080"),
-            ("::1:80", "an IPv6 address needs brackets", "[::1:80]:8080"),
+            ("::1:8080", "an IPv6 address needs brackets", "[::1]:8080"),
+            ("http://fe80::1:80/x", "an IPv6 address needs brackets", "http://[fe80::1]:80/x"),
+            ("fe80::1", "an IPv6 address needs brackets", "[fe80::1]:8080"),
             ("http://me:hunter2@a:80/x", "a user name in a URL is not supported", "http://a:80/x"),
             ("me:hunter2@a:80", "a user name in a URL is not supported", "a:80"),
             ("http://me:hunter2@/x", "a user name in a URL is not supported", "http://localhost:8080/x"),
