@@ -50,6 +50,7 @@ mod worker;
 
 use std::{io, path::PathBuf, sync::Arc, thread, time::Duration};
 
+use command_line::Refusal;
 use tokio::sync::oneshot;
 
 pub use args::Args;
@@ -79,7 +80,7 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The certificate is unusable.
-    #[error("can't serve TLS: {0}")]
+    #[error("{}", refusal_of(.0))]
     Tls(#[from] SettingsError),
     /// Threads or runtimes can't be made, or the pidfile can't be written.
     #[error("{what}: {error}")]
@@ -89,6 +90,18 @@ pub enum StartError {
         /// Why.
         error: io::Error,
     },
+}
+
+/// Why TLS can't be served, and what can be given.
+fn refusal_of(error: &SettingsError) -> Refusal {
+    let (accepted, example) = match error {
+        SettingsError::Unwritable { .. } => ("a file that can be written", "--tls-self-signed=ca.pem"),
+        _ => (
+            "readable files in PEM: a certificate chain, its key, and CA certificates for --tls-client-ca",
+            "--tls-cert=chain.pem --tls-key=key.pem",
+        ),
+    };
+    Refusal::new(format!("can't serve TLS: {error}"), accepted, example)
 }
 
 /// How a server ended.

@@ -4,7 +4,7 @@ use transport::Address;
 
 use super::{
     ConfigError,
-    typed::{address, number, optional_address, refused},
+    typed::{ADDRESS, address, number, optional_address, refused},
 };
 use crate::{args::Args, settings::usual_address};
 
@@ -37,7 +37,7 @@ impl ListenAddresses {
             }))
         };
         Ok(Self {
-            http: read(&args.addr, "addr", port)?.ok_or_else(|| refused("addr", "", "ip:port or :port"))?,
+            http: read(&args.addr, "addr", port)?.ok_or_else(|| refused("addr", "", ADDRESS))?,
             grpc: read(&args.grpc_addr, "grpc-addr", elsewhere)?,
             admin: read(&args.admin_addr, "admin-addr", elsewhere)?,
             pprof: read(&args.pprof_addr, "pprof-addr", elsewhere)?,

@@ -31,10 +31,11 @@ pub(super) fn because(ConfigError(refusal): ConfigError, reason: String) -> Conf
     ConfigError(refusal.because(reason))
 }
 
+/// What a port may be served on.
+pub(super) const ADDRESS: &str = "ip:port, [ip6]:port, name:port, :port for all interfaces, or unix:/path";
+
 pub(super) fn address(flag: &'static str, text: &str) -> Result<Address, ConfigError> {
-    text.parse().map_err(|_| {
-        refused(flag, text, "ip:port, [ip6]:port, name:port, :port for all interfaces, or unix:/path")
-    })
+    text.parse().map_err(|_| refused(flag, text, ADDRESS))
 }
 
 pub(super) fn optional_address(flag: &'static str, text: &str) -> Result<Option<Address>, ConfigError> {

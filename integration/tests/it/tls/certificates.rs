@@ -156,7 +156,9 @@ fn unusable_certificate_files_are_named() {
         assert_eq!(finished.code, Some(1), "{finished}");
         let line = finished.stderr.lines().last().unwrap_or_default();
         assert!(
-            line.starts_with("dummy-server: error: can't serve TLS: ") && line.contains(said),
+            line.starts_with("dummy-server: error: can't serve TLS: ")
+                && line.contains(said)
+                && line.contains("; accepted: "),
             "{finished}"
         );
     }
