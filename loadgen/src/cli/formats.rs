@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use command_line::Refusal;
 use runtime::files;
 
 use crate::report::{self, Detail, Report, text::Style};
@@ -120,7 +121,10 @@ impl<F: Copy> ReportFiles<F> {
     pub(super) fn create_each<'p>(wanted: impl Iterator<Item = (&'p Path, F)>) -> anyhow::Result<Self> {
         let mut all = Vec::new();
         for (path, format) in wanted {
-            let (file, is_empty) = files::to_write(path).with_context(|| cannot_write(path))?;
+            let (file, is_empty) = files::to_write(path).map_err(|error| {
+                let accepted = "a file that can be written, in a folder that exists";
+                Refusal::new(cannot_write(path), accepted, "--report=run.json").because(error.to_string())
+            })?;
             all.push(OpenedReport { path: path.to_owned(), format, file, is_empty });
         }
         Ok(Self(all))

@@ -86,6 +86,10 @@ pub struct Merged {
     /// Format of the report
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Json)]
     output: Format,
+
+    /// Also write the report to a file: .json, .md, .csv or .txt
+    #[arg(long = "report", value_name = "FILE")]
+    reports: Vec<ReportFile>,
 }
 
 /// `diff`.
@@ -133,7 +137,7 @@ impl ReportArgs {
         let Some(file) = &self.file else {
             return Err(refused("no file", "a JSON report of loadgen", "loadgen report run.json"));
         };
-        let kept = read(file)?;
+        let kept = read(file, "loadgen report run.json")?;
         let summaries = match &kept {
             KeptReport::Rounds(rounds) => vec![rounds.as_slice()],
             KeptReport::Loads(loads) => vec![loads.as_slice()],
@@ -178,7 +182,7 @@ impl Compared {
             };
             return Err(refused(&wrong, ACCEPTED, EXAMPLE));
         };
-        let exit = match (read(old)?, read(new)?) {
+        let exit = match (read(old, EXAMPLE)?, read(new, EXAMPLE)?) {
             (KeptReport::Rounds(old), KeptReport::Rounds(new)) => {
                 let diff = Diff::new(old.as_slice(), new.as_slice(), self.fail_on_regression);
                 shown(match self.format()? {
@@ -283,7 +287,9 @@ impl Merged {
             anyhow::ensure!(is_plausible, "can't merge {}: more than any run counts", file.display());
         }
         let reports: Vec<_> = merged.summaries().iter().map(Report::from).collect();
-        shown(formats::write(&reports, self.output, output::style(), out))?;
+        let format = formats::printed(self.output, &self.reports);
+        let print = || formats::write(&reports, format, output::style(), out);
+        ReportFiles::create(&self.reports)?.write(&reports, print)?;
         Ok(Exit::Done)
     }
 }
@@ -322,7 +328,7 @@ fn refused(wrong: &str, accepted: &str, example: &str) -> anyhow::Error {
 
 /// The report of one run, or of several loads.
 fn read_shard(path: &Path) -> anyhow::Result<Shard> {
-    let rounds = match read(path)? {
+    let rounds = match read(path, "loadgen merge a.json b.json")? {
         KeptReport::Loads(loads) => return Ok(Shard::Loads(loads)),
         KeptReport::RoundsOfLoads(rounds) => rounds.as_slice().len(),
         KeptReport::Rounds(rounds) => match rounds.as_slice().len() {
@@ -346,10 +352,14 @@ fn of_loads(kept: KeptReport, path: &Path, example: &str) -> anyhow::Result<Roun
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<KeptReport> {
-    let cannot = || format!("can't read the report {}", path.display());
-    let mut file = runtime::files::open(path).with_context(cannot)?;
-    KeptReport::read(&mut file).with_context(cannot)
+/// The example is a command that reads one.
+fn read(path: &Path, example: &str) -> anyhow::Result<KeptReport> {
+    let cannot = |why: String| {
+        let wrong = format!("can't read the report {}", path.display());
+        Refusal::new(wrong, "a JSON report of this loadgen, as of --report=run.json", example).because(why)
+    };
+    let mut file = runtime::files::open(path).map_err(|error| cannot(error.to_string()))?;
+    Ok(KeptReport::read(&mut file).map_err(|error| cannot(error.to_string()))?)
 }
 
 #[cfg(test)]

@@ -595,6 +595,32 @@ fn a_load_that_is_worse_is_a_regression_whatever_the_others_are() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_or_written_is_refused_with_what_is_accepted_and_an_example() {
+    let written = Written::new("target: a:1");
+    std::fs::write(written.file("e.json"), r#"{"version": 9}"#).unwrap();
+    for (line, wrong, accepted) in [
+        (
+            "report nofile",
+            "can't read the report nofile: No such file",
+            "a JSON report of this loadgen, as of --report=run.json; example: loadgen report run.json",
+        ),
+        ("report e.json", "can't read the report e.json: ", "example: loadgen report run.json"),
+        ("diff e.json e.json", "can't read the report e.json: ", "example: loadgen diff old.json new.json"),
+        ("merge e.json e.json", "can't read the report e.json: ", "example: loadgen merge a.json b.json"),
+        (
+            "--report no/such.json -n 1 127.0.0.1:1",
+            "can't write the --report file no/such.json: No such file",
+            "a file that can be written, in a folder that exists; example: --report=run.json",
+        ),
+    ] {
+        let (code, out, err) = written.other(line);
+        assert_eq!((code, out.as_str(), err.lines().count()), (Some(1), "", 1), "{line}: {err}");
+        assert!(err.starts_with(&format!("loadgen: error: {wrong}")), "{line}: {err}");
+        assert!(err.contains("; accepted: ") && err.contains(accepted), "{line}: {err}");
+    }
+}
+
+#[test]
 fn shards_of_loads_are_merged_load_by_load() {
     let (peer, _) = echo();
     let plan = |loads: &str| Written::new(&format!("target: http://{}\nloads: [{loads}]\n", peer.address));
@@ -622,6 +648,11 @@ fn shards_of_loads_are_merged_load_by_load() {
         text.starts_with("2 loads at the same time\n") && text.contains("\nLoad b, from 10.0 ms on"),
         "{text}"
     );
+    let (code, text, _) = written.other("merge one.json two.json --report all.md --report all.json -o text");
+    assert!(code == Some(0) && text.starts_with("2 loads at the same time\n"), "{text}");
+    assert_eq!(offered(&written.report("all.json")), (100, 100));
+    let markdown = std::fs::read_to_string(written.file("all.md")).unwrap();
+    assert!(markdown.starts_with("**2 loads at the same time**\n"), "{markdown}");
     let mut one = Command::new(env!("CARGO_BIN_EXE_loadgen"));
     let target = format!("http://{}", peer.address);
     let one =
