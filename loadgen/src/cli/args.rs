@@ -16,7 +16,7 @@ use super::{
     instead::Instead,
     values::{
         GrpcEncoding, TlsVersion, abort_on, around, expect_status, label, normalization, on_overload,
-        proxy_protocol, rate, retry, rounds, size, speed, time, whole,
+        positive_time, proxy_protocol, rate, retry, rounds, size, speed, time, whole,
     },
 };
 use crate::{
@@ -109,7 +109,7 @@ pub struct Args {
     pub resolve: Vec<String>,
 
     /// Look the host up again this often, for new connections
-    #[arg(long, value_name = "TIME", env = "LOADGEN_RESOLVE_EVERY", value_parser = time, help_heading = ROUTE)]
+    #[arg(long, value_name = "TIME", env = "LOADGEN_RESOLVE_EVERY", value_parser = positive_time, help_heading = ROUTE)]
     pub resolve_every: Option<Duration>,
 
     /// Connect from these addresses, in turn: 127.0.0.2-127.0.0.9
@@ -205,7 +205,7 @@ pub struct Args {
     /// Send requests for this long [default: 10s without --total]
     ///
     /// Then wait up to --timeout for outstanding responses (above 0, up to 8760h).
-    #[arg(short, long, value_name = "TIME", env = "LOADGEN_DURATION", value_parser = time, help_heading = LOAD)]
+    #[arg(short, long, value_name = "TIME", env = "LOADGEN_DURATION", value_parser = positive_time, help_heading = LOAD)]
     pub duration: Option<Duration>,
 
     /// Do not measure what is due in this time at first
@@ -213,20 +213,20 @@ pub struct Args {
     /// It comes before --total, --duration and --stages, at the rate or with the connections with which they begin. Its requests are
     /// sent, and counted apart; no other figure, interval or threshold has them, but that connections and handshakes are those of the
     /// whole run (above 0, up to 8760h).
-    #[arg(long, value_name = "TIME", env = "LOADGEN_WARMUP", value_parser = time, help_heading = LOAD)]
+    #[arg(long, value_name = "TIME", env = "LOADGEN_WARMUP", value_parser = positive_time, help_heading = LOAD)]
     pub warmup: Option<Duration>,
 
     /// Drop requests that are unsent for this long
     ///
     /// After they were due, with --rate or --stages of a rate. They are counted as dropped, and did not succeed (above 0, up to 8760h).
-    #[arg(long, value_name = "TIME", env = "LOADGEN_MAX_LAG", value_parser = time, help_heading = LOAD)]
+    #[arg(long, value_name = "TIME", env = "LOADGEN_MAX_LAG", value_parser = positive_time, help_heading = LOAD)]
     pub max_lag: Option<Duration>,
 
     /// Send requests that are due within this time together
     ///
     /// Each up to this much later than it was due, with --rate or --stages of a rate, so that fewer wake-ups, and less CPU time on both
     /// sides, go into each. It counts as lag, and in response times (above 0, up to 100ms).
-    #[arg(long, value_name = "TIME", env = "LOADGEN_COALESCE", value_parser = time, help_heading = LOAD)]
+    #[arg(long, value_name = "TIME", env = "LOADGEN_COALESCE", value_parser = positive_time, help_heading = LOAD)]
     pub coalesce: Option<Duration>,
 
     /// Maximum number of requests in flight
@@ -275,7 +275,7 @@ pub struct Args {
     pub no_keepalive: bool,
 
     /// Close each connection when it has been open for this long
-    #[arg(long, value_name = "TIME", env = "LOADGEN_CONNECTION_AGE", value_parser = time, help_heading = CONNECTIONS)]
+    #[arg(long, value_name = "TIME", env = "LOADGEN_CONNECTION_AGE", value_parser = positive_time, help_heading = CONNECTIONS)]
     pub connection_age: Option<Duration>,
 
     /// Open at most this many connections per second
@@ -300,14 +300,14 @@ pub struct Args {
     /// Timeout for a response, once its request is sent
     ///
     /// A time (1ms to 8760h). What has taken too long is looked for every millisecond.
-    #[arg(long, value_name = "TIME", env = "LOADGEN_TIMEOUT", default_value = "30s", value_parser = time,
+    #[arg(long, value_name = "TIME", env = "LOADGEN_TIMEOUT", default_value = "30s", value_parser = positive_time,
           help_heading = CONNECTIONS)]
     pub timeout: Duration,
 
     /// Timeout for opening a connection
     ///
     /// A time (above 0, up to 8760h).
-    #[arg(long, value_name = "TIME", env = "LOADGEN_CONNECT_TIMEOUT", default_value = "5s", value_parser = time,
+    #[arg(long, value_name = "TIME", env = "LOADGEN_CONNECT_TIMEOUT", default_value = "5s", value_parser = positive_time,
           help_heading = CONNECTIONS)]
     pub connect_timeout: Duration,
 
@@ -495,7 +495,7 @@ pub struct Args {
     ///
     /// It is sent as grpc-timeout; a server that keeps it ends the call with DEADLINE_EXCEEDED. One that does not is given up
     /// after --timeout (above 0, up to 8760h).
-    #[arg(long, value_name = "TIME", env = "LOADGEN_DEADLINE", value_parser = time, help_heading = GRPC)]
+    #[arg(long, value_name = "TIME", env = "LOADGEN_DEADLINE", value_parser = positive_time, help_heading = GRPC)]
     pub deadline: Option<Duration>,
 
     /// Compression of messages: identity or gzip
@@ -533,7 +533,7 @@ pub struct Args {
     /// Send a ping on each connection this often, and time the pongs
     ///
     /// [default: none] 10ms to 8760h.
-    #[arg(long, value_name = "TIME", env = "LOADGEN_PING_INTERVAL", value_parser = time, help_heading = WEBSOCKET)]
+    #[arg(long, value_name = "TIME", env = "LOADGEN_PING_INTERVAL", value_parser = positive_time, help_heading = WEBSOCKET)]
     pub ping_interval: Option<Duration>,
 
     /// Send one request, print the request and the response, and exit

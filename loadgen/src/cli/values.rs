@@ -118,6 +118,11 @@ pub(super) fn normalization(text: &str) -> Result<u32, &'static str> {
     whole::<u32>(text).ok().filter(|factor| *factor == 0 || (2..=MAX_NF).contains(factor)).ok_or("a factor")
 }
 
+/// The same as [`time`], above 0: refused here, it is shown as it was typed.
+pub(super) fn positive_time(text: &str) -> Result<Duration, &'static str> {
+    time(text).and_then(|time| if time.is_zero() { Err("a time above 0") } else { Ok(time) })
+}
+
 /// Reads `500ms`, `1m30s`, `1.5s`, or a number of seconds.
 pub(super) fn time(text: &str) -> Result<Duration, &'static str> {
     quantity::duration_or_seconds(text, LONGEST_TIME).ok_or("a time")

@@ -566,15 +566,15 @@ fn coalesce(time: Duration) -> Result<Duration, PlanError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory as _, Parser as _};
+    use clap::CommandFactory as _;
 
     use super::*;
     use crate::{cli::Args, plan::Plan};
 
     fn load(line: &str) -> Result<Load, String> {
         let words = std::iter::once("loadgen").chain(line.split_whitespace());
-        let plan = Plan::try_from(&Args::try_parse_from(words).unwrap());
-        plan.map(|plan| plan.load).map_err(|error| error.to_string())
+        let args = Args::read(words).map_err(|failure| failure.to_string())?;
+        Plan::try_from(&args).map(|plan| plan.load).map_err(|error| error.to_string())
     }
 
     #[test]

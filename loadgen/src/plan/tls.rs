@@ -126,7 +126,7 @@ impl Tls {
                     let example = Target { tls: true, ..target.clone() }.to_string();
                     Err(PlanError(Refusal::new(
                         shown,
-                        "it with an https:// or grpcs:// target alone",
+                        "it with an https://, grpcs:// or wss:// target alone",
                         example,
                     )))
                 }
