@@ -611,7 +611,7 @@ pub struct Args {
     /// Exit with 99 unless this holds, like 'p(99)<200ms'
     ///
     /// A figure, one of <, <=, > and >=, and a value: response.p(99) (or p(99)), service.p(50), wait.p(50) and lag.p(50) with a time;
-    /// error_rate with a percentage; rate with requests per second; unanswered, count(503) and count(UNAVAILABLE) with a number. A percentile of response
+    /// error_rate with a percentage; rate with requests per second; unanswered, count(503), count(2xx) and count(UNAVAILABLE) with a number; docs/thresholds.md has the grammar. A percentile of response
     /// time is judged by its band: passed or failed whatever loadgen's own delay was, or else not judged. May be repeated.
     #[arg(long = "threshold", value_name = "BOUND", env = "LOADGEN_THRESHOLD", value_delimiter = '\n', help_heading = RESULT)]
     pub thresholds: Vec<Threshold>,

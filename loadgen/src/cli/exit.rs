@@ -103,7 +103,7 @@ impl FromStr for FailOn {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let named = NAMES.iter().find(|(name, _)| *name == text);
+        let named = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
         named.map(|(_, fail_on)| *fail_on).ok_or_else(|| {
             let names = NAMES.map(|(name, _)| name).join(", ");
             format!("invalid value '{}'; accepted: {names}; example: 5xx,transport", text.escape_debug())
@@ -222,10 +222,10 @@ mod tests {
     fn what_the_run_fails_on_is_named() {
         let accepted = ALL.iter().find(|accepted| accepted.flag == "fail-on").unwrap();
         for (name, fail_on) in NAMES {
-            assert_eq!(name.parse(), Ok(fail_on));
+            assert_eq!([name.parse(), name.to_uppercase().parse()], [Ok(fail_on), Ok(fail_on)]);
             assert!(accepted.values.split([' ', ',']).any(|word| word == name), "{name} is not listed");
         }
-        for name in ["", "5XX", "500", "all", "5xx,4xx"] {
+        for name in ["", "5x", "500", "all", "5xx,4xx"] {
             assert!(name.parse::<FailOn>().unwrap_err().contains("example: 5xx,transport"), "{name}");
         }
     }

@@ -104,7 +104,7 @@ pub struct FindMaxArgs {
     /// What has to hold, like 'p(99)<20ms && error_rate<0.1%'
     ///
     /// Bounds with && between, each as of --threshold without find-max: an upper bound on response.p(99) (or p(99)), service.p(50),
-    /// wait.p(50) or lag.p(50) with a time, error_rate with a percentage, unanswered, count(503) or count(UNAVAILABLE) with a number.
+    /// wait.p(50) or lag.p(50) with a time, error_rate with a percentage, unanswered, count(503), count(2xx) or count(UNAVAILABLE) with a number.
     /// Without it: p(99)<100ms && error_rate<0.1%.
     #[arg(long, value_name = "BOUNDS", env = "LOADGEN_SLO", default_value = "p(99)<100ms && error_rate<0.1%",
           hide_default_value = true, help_heading = SEARCH)]

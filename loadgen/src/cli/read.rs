@@ -661,6 +661,7 @@ mod tests {
             ("-d 0", "'0' for --duration; accepted: a time above 0 and up to 8760h"),
             ("--timeout 0ms", "'0ms' for --timeout; accepted: a time from 1ms"),
             ("--threshold", "accepted: a figure (response.p(99), "),
+            ("--threshold", "count(2xx)"),
             ("--threshold", "example: --threshold='p(99)<200ms'"),
             ("--wait-for-target -1s", "'-1s' for --wait-for-target; accepted: a time from 0 to 8760h"),
             ("--requests -5", "'-5' for --total; accepted: a whole number from 1"),

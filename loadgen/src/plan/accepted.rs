@@ -320,7 +320,7 @@ const BYTE_RATE: &str = "bytes per second from 1 to 1T, such as 100, 64K or 1M";
 
 /// What `--threshold`, and `thresholds` of a load in a plan, accept.
 pub(crate) const THRESHOLD: &str = "a figure (response.p(99), service.p(50), wait.p(50), lag.p(50), error_rate, rate, unanswered, \
-                         count(503) or count(UNAVAILABLE)), then <, <=, > or >=, then a value";
+                         count(503), count(2xx) or count(UNAVAILABLE)), then <, <=, > or >=, then a value";
 
 /// Of all options that have no list of values.
 pub(crate) const ALL: &[Accepted] = &[
@@ -415,7 +415,7 @@ pub(crate) const ALL: &[Accepted] = &[
     Accepted {
         flag: "slo",
         values: "bounds with && between, each a figure that grows with the load (response.p(99), service.p(50), wait.p(50), \
-                 lag.p(50), error_rate, unanswered, count(503) or count(UNAVAILABLE)), < or <=, and a value",
+                 lag.p(50), error_rate, unanswered, count(503), count(2xx) or count(UNAVAILABLE)), < or <=, and a value",
         example: "p(99)<20ms && error_rate<0.1%",
     },
     START_RATE,

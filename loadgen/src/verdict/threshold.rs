@@ -1,18 +1,5 @@
 //! What a run's figures are held against: `p(99)<200ms`, and whether they are known well enough to be.
-//!
-//! ```text
-//! threshold  = figure comparison value
-//! figure     = time | "error_rate" | "rate" | "unanswered" | "count(" ( status | code ) ")"
-//! time       = [ ( "response" | "service" | "wait" | "lag" ) "." ] "p(" percentile ")"
-//! comparison = "<" | "<=" | ">" | ">="
-//! value      = duration        for a time: 200ms, 1.5s; a bare number is seconds
-//!            | number [ "%" ]  for error_rate: 1% or 0.01
-//!            | number [ "/s" ] for rate
-//!            | whole number    for unanswered and count
-//! status     = as of --expect-status: 503, 5xx, 500-504
-//! code       = a gRPC status: UNAVAILABLE
-//! ```
-//! Spaces around its parts are ignored.
+//! `docs/thresholds.md` has the grammar.
 
 use std::fmt;
 
@@ -30,7 +17,7 @@ use crate::{
 };
 
 /// What is accepted, for messages.
-const ACCEPTED: &str = "response.p(99), service., wait. or lag. with p(50), error_rate, rate, unanswered, count(503) or \
+const ACCEPTED: &str = "response.p(99), service., wait. or lag. with p(50), error_rate, rate, unanswered, count(503), count(2xx) or \
                         count(UNAVAILABLE), \
                         then <, <=, > or >=, then a value, like 'p(99)<200ms', 'error_rate<1%' or 'rate>=1000'";
 
@@ -369,6 +356,17 @@ mod tests {
             let threshold: Threshold = text.parse().unwrap();
             let expected = Threshold { text: text.trim().to_owned(), figure, comparison, value };
             assert_eq!(threshold, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_example_of_the_documentation_is_accepted() {
+        let text = include_str!("../../../docs/thresholds.md");
+        let examples: Vec<_> =
+            text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        assert!(examples.len() >= 9, "{examples:?}");
+        for example in examples {
+            assert!(example.parse::<Threshold>().is_ok(), "{example}");
         }
     }
 
