@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, Read as _, Write as _},
+    mem,
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
@@ -36,6 +37,10 @@ pub enum MessageFault {
     ShortenEcho(usize),
     /// Its echo goes to another client.
     Cross,
+    /// Passed on behind the next one of its connection.
+    Swap,
+    /// Its echo is passed on behind the next one.
+    SwapEcho,
 }
 
 type Choose = dyn Fn(u64) -> MessageFault + Send + Sync;
@@ -121,8 +126,13 @@ fn serve(
 
 /// From the client to the server.
 fn messages(from: &mut TcpStream, rest: &mut Vec<u8>, to: &mut TcpStream, fault: &Choose) -> io::Result<()> {
+    let mut held = Vec::new();
     while let Some(mut frame) = Frame::read(from, rest)? {
         let times = match frame.fault(fault) {
+            MessageFault::Swap => {
+                held = frame.bytes(true);
+                continue;
+            }
             MessageFault::Lose => 0,
             MessageFault::Double => 2,
             MessageFault::Flip(offset) => {
@@ -131,7 +141,7 @@ fn messages(from: &mut TcpStream, rest: &mut Vec<u8>, to: &mut TcpStream, fault:
             }
             _ => 1,
         };
-        to.write_all(&frame.bytes(true).repeat(times))?;
+        to.write_all(&[frame.bytes(true).repeat(times), mem::take(&mut held)].concat())?;
     }
     Ok(())
 }
@@ -144,9 +154,14 @@ fn echoes(
     clients: &Clients,
     fault: &Choose,
 ) -> io::Result<()> {
+    let mut held = Vec::new();
     while let Some(mut frame) = Frame::read(from, rest)? {
         let (mut times, mut to) = (1, Arc::clone(own));
         match frame.fault(fault) {
+            MessageFault::SwapEcho => {
+                held = frame.bytes(false);
+                continue;
+            }
             MessageFault::LoseEcho => times = 0,
             MessageFault::DoubleEcho => times = 2,
             MessageFault::FlipEcho(offset) => frame.content[offset] ^= 1,
@@ -158,7 +173,8 @@ fn echoes(
             }
             _ => {}
         }
-        to.lock().expect("no panic").write_all(&frame.bytes(false).repeat(times))?;
+        let all = [frame.bytes(false).repeat(times), mem::take(&mut held)].concat();
+        to.lock().expect("no panic").write_all(&all)?;
     }
     Ok(())
 }

@@ -89,6 +89,7 @@ impl Aggregator {
             let notes = size_of_val(&statement.resent[..])
                 + size_of_val(&statement.entries[..])
                 + size_of_val(&statement.seen_again.counts[..])
+                + size_of_val(&statement.out_of_order.numbers[..])
                 + size_of_val(&uploads.broken[..])
                 + size_of_val(&uploads.numbers[..])
                 + size_of_val(&uploads.examples[..]);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use contract::{
     id::Id,
     ledger::{
-        End, Entry, MAX_BROKEN, MAX_DIFFERING, MAX_ENTRIES, MAX_HEADS, Pages, Repeat, Sample, SeenAgain,
-        State, Statement, Uploads, VERSION,
+        End, Entry, MAX_BROKEN, MAX_DIFFERING, MAX_ENTRIES, MAX_HEADS, OutOfOrder, Pages, Repeat, Sample,
+        SeenAgain, State, Statement, Uploads, VERSION,
     },
 };
 
@@ -47,6 +47,8 @@ pub(super) struct Book {
     broken: BTreeSet<(u64, u8)>,
     /// Requests with a body that differs from what was announced.
     differing: BTreeSet<u64>,
+    /// Messages that came behind later ones.
+    out_of_order: BTreeSet<u64>,
     /// Those that were seen again.
     again: BTreeMap<(u64, u8), Again>,
     /// The lowest number that was seen again, or refused, and is not among those for want of room.
@@ -72,6 +74,7 @@ impl Book {
             refused: BTreeSet::new(),
             broken: BTreeSet::new(),
             differing: BTreeSet::new(),
+            out_of_order: BTreeSet::new(),
             again: BTreeMap::new(),
             unnoted: None,
             connections: BTreeSet::new(),
@@ -98,7 +101,12 @@ impl Book {
 
     fn noted(&self) -> usize {
         let (uploads, resent) = (self.broken.len() + self.differing.len(), self.resent.len());
-        resent + self.refused.len() + uploads + self.again.len() + self.connections.len()
+        self.out_of_order.len()
+            + resent
+            + self.refused.len()
+            + uploads
+            + self.again.len()
+            + self.connections.len()
     }
 
     /// How many heads are kept.
@@ -300,6 +308,14 @@ impl Book {
         }
     }
 
+    /// A message that is new has come behind a later one of its WebSocket; the book grows by no more than `room` KiB.
+    pub(super) fn came_behind(&mut self, number: u64, room: usize) {
+        self.counts.out_of_order.count += 1;
+        if self.out_of_order.len() < MAX_BROKEN && room > 0 {
+            self.out_of_order.insert(number);
+        }
+    }
+
     /// The body of a request has ended; the book grows by no more than `room` KiB.
     pub(super) fn upload_ended(&mut self, id: Id, came: Came, room: usize) {
         let uploads = &mut self.counts.uploads;
@@ -362,6 +378,10 @@ impl Book {
                 broken,
                 numbers: self.differing.iter().copied().collect(),
                 ..self.counts.uploads.clone()
+            },
+            out_of_order: OutOfOrder {
+                numbers: self.out_of_order.iter().copied().collect(),
+                ..self.counts.out_of_order
             },
             ..self.counts.clone()
         };

@@ -336,6 +336,15 @@ impl Sighting {
         range.numbered(self.ledger.numbered(), number)
     }
 
+    /// It is a message that came behind a later one of its WebSocket. What comes again is a repeat, wherever it comes.
+    #[cold]
+    pub(crate) fn came_behind(&self) {
+        let TrackedRequest { book, past, .. } = self.known();
+        if past.repeat.is_none() {
+            self.ledger.note(*book, |book, room| book.came_behind(past.id.number, room));
+        }
+    }
+
     /// The reply has begun.
     #[inline]
     pub(crate) fn replied(&mut self, status: u16, replied_ns: u64) {

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use contract::id::Id;
+use contract::{id::Id, ledger::FIRST_OF_STREAMS};
 
 use super::{Ledger, Sighting};
 use crate::clock::now_ns;
@@ -20,6 +20,8 @@ pub(crate) struct Noted {
     sightings: Vec<(Sighting, usize)>,
     /// How many have arrived.
     count: u64,
+    /// Of WebSockets: the one with the highest number that has arrived, of the run that came last.
+    latest: Option<Id>,
 }
 
 impl Noted {
@@ -28,9 +30,25 @@ impl Noted {
         let now = now_ns();
         let mut sighting = ledger.saw(id, METHOD, now, None);
         sighting.replied(0, now);
+        // Streams say themselves in which order theirs have come.
+        if id.load < FIRST_OF_STREAMS && self.is_behind(id) {
+            sighting.came_behind();
+        }
         self.sightings.push((sighting, length));
         self.count += 1;
         self.count
+    }
+
+    /// Whether one of a later number of its run has come before it.
+    #[inline]
+    fn is_behind(&mut self, id: Id) -> bool {
+        let is_behind = self.latest.is_some_and(|latest| {
+            (latest.run, latest.load) == (id.run, id.load) && latest.number > id.number
+        });
+        if !is_behind {
+            self.latest = Some(id);
+        }
+        is_behind
     }
 
     /// All echoes were handed over whole.

@@ -37,6 +37,9 @@ fn assert_found(report: &Report, wanted: &[(&str, u64)]) {
         "/crossed/count",
         "/cached/count",
         "/echoed_again/count",
+        "/reordered/on_the_way_there/count",
+        "/reordered/on_the_way_back/count",
+        "/reordered/way_unknown/count",
         "/foreign/count",
         "/payload/truncated/count",
         "/payload/corrupted/count",
@@ -50,8 +53,12 @@ fn assert_found(report: &Report, wanted: &[(&str, u64)]) {
     assert_eq!(verify["epochs_lost"], Value::Array(Vec::new()), "{verify:#}");
 }
 
-/// Through the proxy, with a fault of each chosen message.
 fn through(fault: MessageFault, wanted: &[(&str, u64)]) -> Report {
+    through_with(fault, &[], wanted)
+}
+
+/// Through the proxy, with a fault of each chosen message.
+fn through_with(fault: MessageFault, more: &[&str], wanted: &[(&str, u64)]) -> Report {
     let server = Server::with(&["--workers=2"]);
     let planted = PlantedMessages::start(server.http, move |number| match is_chosen(number) {
         true => fault,
@@ -60,7 +67,7 @@ fn through(fault: MessageFault, wanted: &[(&str, u64)]) -> Report {
     let (total, url) = (SENT.to_string(), format!("ws://{}/ws", planted.address));
     // One worker, whose connections are open until all is done.
     let usual = ["--no-progress", "-o", "json", "--verify", "--timeout=1s", "--workers=1", "-c", "4"];
-    let args = [&usual[..], &["-n", &total, &url]].concat();
+    let args = [&usual[..], more, &["-n", &total, &url]].concat();
     let report = Report::parse(&loadgen(&args).stdout);
     assert_found(&report, wanted);
     assert_eq!(report.number("/verify/sent"), SENT);
@@ -146,6 +153,37 @@ fn an_echo_on_another_connection_is_crossed() {
     let report = through(MessageFault::Cross, &[("/crossed/count", HURT)]);
     let first = &report.json()["verify"]["crossed"]["examples"][0];
     assert!(first["what"].as_str().is_some_and(|what| what.contains("another connection")), "{first}");
+}
+
+fn messages_that_change_places_on_a_websocket_are_reordered_there_or_back() {
+    // A message is held until the next one of its connection has been passed on: with a rate, that does not wait for its echo.
+    through_with(MessageFault::Swap, &["-r", "4000"], &[("/reordered/on_the_way_there/count", HURT)]);
+    let report =
+        through_with(MessageFault::SwapEcho, &["-r", "4000"], &[("/reordered/on_the_way_back/count", HURT)]);
+    assert_eq!(report.number("/verify/arrived"), SENT);
+    assert_eq!(report.requests("succeeded"), SENT);
+}
+
+fn that_messages_have_changed_places_fails_a_run_that_wants_no_loss() {
+    let server = Server::start();
+    for (swapped, code, said) in [
+        (
+            7,
+            99,
+            "1 messages were reordered on their WebSockets on the way there: #7 arrived behind a later one",
+        ),
+        (u64::MAX, 0, "each of 100 requests arrived once, in order on its WebSocket, and was given its own"),
+    ] {
+        let planted = PlantedMessages::start(server.http, move |number| match number == swapped {
+            true => MessageFault::Swap,
+            false => MessageFault::None,
+        });
+        let url = format!("ws://{}/ws", planted.address);
+        let finished = loadgen(&["--no-progress", "--zero-loss", "-n", "100", "-c", "1", "-r", "1000", &url]);
+        assert_eq!(finished.code, Some(code), "{finished}");
+        let words: Vec<_> = finished.stdout.split_whitespace().collect();
+        assert!(words.join(" ").contains(said), "{finished}");
+    }
 }
 
 fn messages_without_room_for_a_token_are_refused() {

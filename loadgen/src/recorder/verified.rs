@@ -87,6 +87,8 @@ pub(crate) struct Verified {
     pub(crate) token_lost: Pages,
     /// Messages whose echoes have come unexpected, and those that were not waited for any longer.
     pub(crate) strays: Pages,
+    /// Messages whose echoes have come behind those of later ones.
+    pub(crate) behind: Pages,
     /// Whether messages are sent on WebSockets: one that has timed out is not taken back, and its echo may come late.
     pub(crate) are_messages: bool,
     /// Replies of servers that have not said which they are.
@@ -257,6 +259,12 @@ impl Verified {
         self.given_up.set(number, State::OPEN);
     }
 
+    /// The echo of the message of this number has come behind that of a later one.
+    #[cold]
+    pub(crate) fn came_behind(&mut self, number: u64) {
+        self.behind.set(number, State::WHOLE);
+    }
+
     /// Counts the last replies among those of their server.
     pub(crate) fn settle(&mut self) {
         let (epoch, count) = std::mem::take(&mut self.last);
@@ -286,6 +294,7 @@ impl Verified {
         self.refused.merge(&other.refused, |_, _, _| {});
         self.token_lost.merge(&other.token_lost, |_, _, _| {});
         self.strays.merge(&other.strays, |_, _, _| {});
+        self.behind.merge(&other.behind, |_, _, _| {});
         self.unplaced += other.unplaced;
         self.settle();
         for (epoch, count) in other.epochs.iter().map(|(epoch, count)| (*epoch, *count)).chain([other.last]) {

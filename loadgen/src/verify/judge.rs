@@ -9,7 +9,7 @@ use std::{
 use contract::ledger::{End, Entry, Pages, Repeat, State, Statement};
 
 use super::{
-    Example, Finding, NeverArrived, Payload, Repeated, Server, TimeSplit, Trust, Verification,
+    Example, Finding, NeverArrived, Payload, Reordered, Repeated, Server, TimeSplit, Trust, Verification,
     uploads::{self, SentBody},
 };
 use crate::{
@@ -194,6 +194,7 @@ pub(crate) fn judge(known: &Verified, asked: CollectedStatements, sent: JudgedRu
         && servers.is_complete;
     found.repeated = repeated(&servers, start, is_asked && all.forgotten == 0);
     let about = About { sent, known, are_named, hurt: &hurt, servers: &servers };
+    found.reordered = known.are_messages.then(|| about.reordered(is_asked));
     let (mut own, mut unsettled) = (0, 0_u64);
     let mut echoed_again = Vec::new();
     let has_strays = known.strays.count() > 0;
@@ -382,6 +383,26 @@ impl About<'_> {
         found.token_lost.add(status, || Some(self.example(number, what)));
     }
 
+    /// Those that changed places on their WebSocket, by which way that was on.
+    fn reordered(&self, is_asked: bool) -> Reordered {
+        let stated = &self.servers.all.out_of_order;
+        let there: BTreeSet<u64> = stated.numbers.iter().copied().collect();
+        let is_known =
+            is_asked && stated.count == stated.numbers.len() as u64 && self.servers.all.forgotten == 0;
+        let mut found = Reordered::default();
+        for (number, _) in self.known.behind.iter() {
+            let (finding, what) = match there.contains(&number) {
+                true => (&mut found.on_the_way_there, "arrived behind a later one"),
+                false if is_known => {
+                    (&mut found.on_the_way_back, "was answered before a later one, and its echo came behind")
+                }
+                false => (&mut found.way_unknown, "its echo came behind that of a later one"),
+            };
+            finding.add(None, || Some(self.example(number, what)));
+        }
+        found
+    }
+
     fn known_of(&self, number: u64) -> Option<&Hurt> {
         self.hurt.get(&number).copied()
     }
@@ -559,7 +580,7 @@ fn again(entries: &[&Entry], seen_by: &[&str], times: Times, example: Example) -
 
 #[cfg(test)]
 mod tests {
-    use contract::ledger::{Packed, SeenAgain, VERSION};
+    use contract::ledger::{OutOfOrder, Packed, SeenAgain, VERSION};
 
     use super::*;
 
@@ -792,6 +813,26 @@ mod tests {
         // Beyond what is known of both, or where sightings were not noted.
         assert_eq!(told(&all[..3], Some(3), 0).split(" by").next(), Some("seen at least 3 times"));
         assert_eq!(told(&all[..3], None, 1).split(" by").next(), Some("seen at least 4 times"));
+    }
+
+    #[test]
+    fn a_message_that_changed_places_did_so_there_if_a_server_says_so_and_back_if_all_say_that_it_did_not() {
+        let told = |count: u64, numbers: &[u64], epoch: u32| {
+            let mut known = known(10, 0);
+            known.are_messages = true;
+            [3, 5].iter().for_each(|number| _ = known.behind.set(*number, State::WHOLE));
+            let out_of_order = OutOfOrder { count, numbers: numbers.to_vec() };
+            let found = judged(&known, vec![Statement { epoch, out_of_order, ..statement(10) }]);
+            assert!(found.hurt() >= 2, "{found:?}");
+            let order = found.reordered.expect("of messages");
+            [order.on_the_way_there.count, order.on_the_way_back.count, order.way_unknown.count]
+        };
+        assert_eq!(told(0, &[], 1), [0, 2, 0]);
+        // What only a server has seen in another order has come back in the right one.
+        assert_eq!(told(2, &[5, 7], 1), [1, 1, 0]);
+        assert_eq!(told(3, &[5, 7], 1), [1, 0, 1]);
+        assert_eq!(told(0, &[], 2), [0, 0, 2]);
+        assert!(judged(&known(10, 0), vec![statement(10)]).reordered.is_none());
     }
 
     #[test]

@@ -101,7 +101,7 @@ pub struct Verification {
     /// What was proven of each message of streams, if any of them carried tokens: requests are messages there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<Box<Self>>,
-    /// Of messages of streams: those that came behind a later one of their call.
+    /// Of messages of streams and on WebSockets: those that came behind a later one of their call or their WebSocket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reordered: Option<Reordered>,
     /// Of messages of streams: the replies of calls that have several, each of which was numbered.
@@ -114,7 +114,7 @@ pub struct Verification {
     pub heads: Option<Box<Heads>>,
 }
 
-/// Messages that changed places within their call.
+/// Messages that changed places within their call, or on their WebSocket.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reordered {
@@ -122,6 +122,9 @@ pub struct Reordered {
     pub on_the_way_there: Finding,
     /// After it had answered them.
     pub on_the_way_back: Finding,
+    /// On one of the two ways, as servers have not stated in which order all of them came.
+    #[serde(default)]
+    pub way_unknown: Finding,
 }
 
 /// A server that was asked.
@@ -252,7 +255,8 @@ impl Verification {
     /// All that may have happened to a request, but for repeats.
     fn findings(&self) -> impl Iterator<Item = &Finding> {
         let reordered = self.reordered.iter();
-        let reordered = reordered.flat_map(|order| [&order.on_the_way_there, &order.on_the_way_back]);
+        let reordered =
+            reordered.flat_map(|order| [&order.on_the_way_there, &order.on_the_way_back, &order.way_unknown]);
         let findings = [
             &self.never_arrived.answered_by_proxy,
             &self.never_arrived.unanswered,
@@ -278,7 +282,9 @@ impl Verification {
     /// The examples of all of them, and of repeats.
     fn examples_mut(&mut self) -> impl Iterator<Item = &mut Example> {
         let reordered = self.reordered.iter_mut();
-        let reordered = reordered.flat_map(|order| [&mut order.on_the_way_there, &mut order.on_the_way_back]);
+        let reordered = reordered.flat_map(|order| {
+            [&mut order.on_the_way_there, &mut order.on_the_way_back, &mut order.way_unknown]
+        });
         let findings = [
             &mut self.token_lost,
             &mut self.never_arrived.answered_by_proxy,

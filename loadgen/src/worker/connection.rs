@@ -189,6 +189,8 @@ pub(crate) trait Sink {
     fn strayed(&mut self, _number: u64) {}
     /// The echo of the message of this number has come after it was given up.
     fn came_late(&mut self, _number: u64) {}
+    /// The echo of the message of this number has come behind that of one that was sent later on the same WebSocket.
+    fn came_behind(&mut self, _number: u64) {}
     /// Something was found out about a message of a stream that carries a token.
     fn noted(&mut self, _noted: OfStream) {}
     /// A ping was sent on a WebSocket.

@@ -30,7 +30,8 @@ pub use instants::{Host, Instants};
 pub use pages::{MAX_PAGES, NUMBERS_PER_PAGE, Pages};
 pub use seen::{Seen, SeenReader, SeenText, SeenWriter};
 pub use statement::{
-    End, Entry, InvalidStatement, MAX_ENTRIES, MAX_HEADS, Packed, Repeat, Repeats, Statement, VERSION,
+    End, Entry, InvalidStatement, MAX_ENTRIES, MAX_HEADS, OutOfOrder, Packed, Repeat, Repeats, Statement,
+    VERSION,
 };
 pub use streams::{
     CHECKED_TOKEN, FIRST_OF_STREAMS, STREAM_MESSAGE, checked_token, checked_token_id, stream_message,

@@ -9,7 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    MAX_BLOCKS, MAX_SAMPLES, NUMBERS_PER_PAGE, Pages, Sample, SeenAgain, State, Uploads,
+    MAX_BLOCKS, MAX_BROKEN, MAX_SAMPLES, NUMBERS_PER_PAGE, Pages, Sample, SeenAgain, State, Uploads,
     again::{Key, nearer},
 };
 
@@ -87,6 +87,9 @@ pub struct Statement {
     /// Bodies of requests.
     #[serde(default)]
     pub uploads: Uploads,
+    /// Messages on WebSockets that came behind a later one.
+    #[serde(default, skip_serializing_if = "OutOfOrder::is_empty")]
+    pub out_of_order: OutOfOrder,
     /// Sightings that were not noted for want of room: identities do not hold then.
     pub forgotten: u64,
     /// Connections on which requests with a token of the run came.
@@ -99,6 +102,31 @@ pub struct Statement {
     /// None: it has not ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loads: Vec<u8>,
+}
+
+/// Messages that came behind one of a later number on the same WebSocket, where they were seen for the first time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutOfOrder {
+    /// How many.
+    pub count: u64,
+    /// The numbers of them, as far as there is room: [`MAX_BROKEN`].
+    pub numbers: Vec<u64>,
+}
+
+impl OutOfOrder {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0 && self.numbers.is_empty()
+    }
+
+    /// Adds those that another has seen.
+    fn add(&mut self, other: &Self) {
+        self.count = self.count.saturating_add(other.count);
+        let room = MAX_BROKEN - self.numbers.len().min(MAX_BROKEN);
+        self.numbers.extend(other.numbers.iter().take(room));
+    }
 }
 
 /// Sightings of what had been seen before, by how that had ended.
@@ -227,7 +255,7 @@ impl Statement {
             .into_iter()
             .chain([after_refusal, after_failure, after_success, concurrent])
             .chain([statement.uploads.checked, statement.uploads.differing, statement.uploads.unannounced])
-            .chain([statement.uploads.unlisted])
+            .chain([statement.uploads.unlisted, statement.out_of_order.count])
             .chain(statement.cut_on_purpose.values().copied());
         // Many of them add up without a care.
         if counts.into_iter().any(|count| count > MAX_COUNT) {
@@ -238,6 +266,7 @@ impl Statement {
         let is_long = |text: &String| text.len() > MAX_TEXT;
         let is_many = entries.len() > MAX_ENTRIES
             || statement.seen_again.counts.len() > MAX_ENTRIES
+            || statement.out_of_order.numbers.len() > MAX_BROKEN
             || resent.len() > MAX_RESENT;
         if cut_on_purpose.len() > 64 || is_many || statement.loads.len() > MAX_LOADS {
             return Err(invalid("more entries than there can be".to_owned()));
@@ -270,6 +299,7 @@ impl Statement {
         self.refused = self.refused.saturating_add(other.refused);
         self.repeats.add(&other.repeats);
         self.uploads.merge(&other.uploads);
+        self.out_of_order.add(&other.out_of_order);
         self.forgotten = self.forgotten.saturating_add(other.forgotten);
         self.connections = self.connections.saturating_add(other.connections);
         let room = MAX_HEADS - self.samples.len().min(MAX_HEADS);
@@ -392,7 +422,8 @@ impl Statement {
             + (self.resent.len() + self.seen_again.counts.len()) * 24;
         let samples: usize = self.samples.iter().map(Sample::size).sum();
         let Uploads { examples, numbers, broken, .. } = &self.uploads;
-        let uploads = examples.len() * (MAX_TEXT + 4 * MAX_BLOCKS + 128) + (numbers.len() + broken.len()) * 8;
+        let numbers = numbers.len() + broken.len() + self.out_of_order.numbers.len();
+        let uploads = examples.len() * (MAX_TEXT + 4 * MAX_BLOCKS + 128) + numbers * 8;
         (pages + entries + samples + uploads + (self.cut_on_purpose.len() + 2) * MAX_TEXT) as u64
     }
 
@@ -615,6 +646,14 @@ mod tests {
                 ..good.clone()
             },
             Statement { samples: vec![Sample::default(); MAX_HEADS + 1], ..good.clone() },
+            Statement {
+                out_of_order: OutOfOrder { count: MAX_COUNT + 1, numbers: Vec::new() },
+                ..good.clone()
+            },
+            Statement {
+                out_of_order: OutOfOrder { count: 1, numbers: vec![0; MAX_BROKEN + 1] },
+                ..good.clone()
+            },
             Statement { loads: vec![0; MAX_LOADS + 1], ..good.clone() },
             Statement {
                 samples: vec![Sample { version: "x".repeat(4096), ..Sample::default() }],

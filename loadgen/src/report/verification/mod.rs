@@ -45,7 +45,14 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
         (&found.payload.corrupted, "bodies are not those of their requests"),
         (&found.uploads.differing, "uploads arrived otherwise than they were sent"),
     ];
-    for (finding, what) in findings {
+    let reordered = found.reordered.iter().flat_map(|order| {
+        [
+            (&order.on_the_way_there, "messages were reordered on their WebSockets on the way there"),
+            (&order.on_the_way_back, "messages were reordered on their WebSockets on the way back"),
+            (&order.way_unknown, "messages were reordered on their WebSockets, on which way is not known"),
+        ]
+    });
+    for (finding, what) in findings.into_iter().chain(reordered) {
         if finding.count > 0 {
             let statuses = by_status(finding);
             sentences.push(format!(
@@ -110,7 +117,8 @@ fn first(found: &Verification) -> String {
         return "the request arrived once, and was given its own reply, whole".to_owned();
     }
     if found.is_clean() {
-        return format!("each of {all} requests arrived once, and was given its own reply, whole");
+        let in_order = if found.reordered.is_some() { ", in order on its WebSocket" } else { "" };
+        return format!("each of {all} requests arrived once{in_order}, and was given its own reply, whole");
     }
     match found.hurt() {
         0 => format!("nothing is known to have happened to {all} requests, and not all is proven"),

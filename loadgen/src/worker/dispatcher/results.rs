@@ -173,6 +173,12 @@ impl Sink for Results<'_> {
         }
     }
 
+    fn came_behind(&mut self, number: u64) {
+        if let Some(verified) = &mut self.recording.records().verified {
+            verified.came_behind(number);
+        }
+    }
+
     fn noted(&mut self, noted: OfStream) {
         if let Some(streams) = &mut self.recording.records().streams {
             streams.note(noted);

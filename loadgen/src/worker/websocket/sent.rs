@@ -69,6 +69,11 @@ pub(super) struct SentMessages {
     last_given_up: VecDeque<u64>,
     /// All up to this one may have been given up.
     forgotten: Option<u64>,
+    /// The number that was sent last, and the highest one whose echo has come.
+    last: Option<u64>,
+    highest: Option<u64>,
+    /// Whether numbers did not always rise: the order of echoes says nothing then.
+    is_mixed: bool,
 }
 
 impl SentMessages {
@@ -83,6 +88,9 @@ impl SentMessages {
     }
 
     pub(super) fn push(&mut self, in_flight: InFlight) {
+        let number = Some(in_flight.arrival.number);
+        self.is_mixed |= self.last > number;
+        self.last = number;
         self.order.push_back((in_flight.arrival.number, in_flight.submitted));
         self.in_flight.insert(in_flight.arrival.number, in_flight);
     }
@@ -129,6 +137,13 @@ impl SentMessages {
             None if self.given_up.contains(&number) || self.forgotten >= Some(number) => Echo::Late(number),
             None => Echo::Stray(number),
         }
+    }
+
+    /// The echo of the one of this number has come: whether that of one that was sent later had come before.
+    pub(super) fn is_behind(&mut self, number: u64) -> bool {
+        let is_behind = self.highest > Some(number) && !self.is_mixed;
+        self.highest = self.highest.max(Some(number));
+        is_behind
     }
 
     /// Takes out the one of this number, which has been echoed.
@@ -260,6 +275,15 @@ mod tests {
         assert!(sent.give_up(most, true).is_none(), "it was sent later");
         assert_eq!(find(&sent, most + 1), Echo::Of(most + 1));
     }
+    #[test]
+    fn an_echo_is_out_of_order_behind_one_that_was_sent_later_and_by_its_number_alone_if_these_rise() {
+        let mut sent = SentMessages::default();
+        [3, 5, 9].iter().for_each(|number| sent.push(sent_at(*number)));
+        assert_eq!([3, 9, 5, 9].map(|number| sent.is_behind(number)), [false, false, true, false]);
+        sent.push(sent_at(7));
+        assert!(!sent.is_behind(7));
+    }
+
     #[test]
     fn an_echo_that_is_of_the_other_kind_alone_is_damaged_from_its_first_byte_on() {
         let mut messages = messages("-n 1 -b hello");

@@ -271,7 +271,13 @@ impl Socket {
         sink: &mut impl Sink,
     ) {
         let (number, failure) = match self.sent.find(text, content, messages, ids) {
-            Echo::Of(number) => (number, None),
+            Echo::Of(number) => {
+                if messages.message.is_verified() && self.sent.is_behind(number) {
+                    sink.came_behind(number);
+                }
+                (number, None)
+            }
+            // Its number may be what has changed.
             Echo::WrongOf(number) => {
                 let difference = self
                     .sent
@@ -287,6 +293,9 @@ impl Socket {
             Echo::Late(number) => {
                 self.is_used = true;
                 sink.came_late(number);
+                if messages.message.is_verified() && self.sent.is_behind(number) {
+                    sink.came_behind(number);
+                }
                 return self.sent.end_late(number);
             }
             Echo::Stray(number) => {
