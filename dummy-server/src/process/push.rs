@@ -78,7 +78,7 @@ fn each_until<T>(
 ) -> Posted {
     let mut posted = Posted::default();
     loop {
-        posted.failed = None;
+        let mut before = posted.failed.take();
         left.retain(|one| match post(one) {
             Ok(200..300) => {
                 posted.accepted += 1;
@@ -94,7 +94,12 @@ fn each_until<T>(
                 false
             }
             Err(error) => {
-                posted.failed = Some(error);
+                let earlier = posted.failed.take().or_else(|| before.take());
+                posted.failed = Some(match earlier {
+                    // That the time is up says less than what has kept it from being posted until then.
+                    Some(earlier) if error.kind() == io::ErrorKind::TimedOut => earlier,
+                    _ => error,
+                });
                 true
             }
         });
@@ -165,6 +170,22 @@ mod tests {
         });
         assert_eq!((posted.accepted, posted.refused, posted.failed.is_none()), (3, 1, true));
         assert_eq!(tries, [3, 2, 1, 1]);
+    }
+
+    #[test]
+    fn what_is_logged_is_why_it_could_not_be_posted_and_not_that_the_time_is_up() {
+        let until = Instant::now() + Duration::from_millis(20);
+        let mut tries = 0;
+        let posted = each_until(vec![()], (until, Duration::from_nanos(1)), |()| {
+            tries += 1;
+            if tries == 1 {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            // As `connect` does when no time is left.
+            while Instant::now() < until {}
+            Err(io::ErrorKind::TimedOut.into())
+        });
+        assert_eq!(posted.failed.map(|error| error.kind()), Some(io::ErrorKind::ConnectionRefused));
     }
 
     #[test]
