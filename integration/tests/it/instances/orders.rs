@@ -73,6 +73,12 @@ async fn what_cannot_be_done_is_refused_with_what_can() {
         assert!(said["example"].is_string(), "{said}");
     }
     several.order("a/kill").await;
+    // What has happened already is not an error.
+    let again = several.ask("POST", "/instances/a/kill").await;
+    assert_eq!(
+        (again.status, &again.json()["phase"], &again.json()["starts"]),
+        (200, &"killed".into(), &1.into())
+    );
     for action in ["drain", "unhealthy", "healthy"] {
         let reply = several.ask("POST", &format!("/instances/a/{action}")).await;
         assert_eq!((reply.status, &reply.json()["accepted"]), (409, &"start".into()), "{action}");
@@ -81,6 +87,11 @@ async fn what_cannot_be_done_is_refused_with_what_can() {
     let page = Request::new("POST", "/instances/b/kill").field("origin", "http://elsewhere.example");
     assert_eq!(fetch(Protocol::Http1, several.admin, page).await.status, 403);
     assert_eq!(several.shown("b").await["phase"], "serving");
+    several.order("b/drain").await;
+    several.reaches("b", "ended").await;
+    for action in ["drain", "kill"] {
+        assert_eq!(several.ask("POST", &format!("/instances/b/{action}")).await.status, 409, "{action}");
+    }
 }
 
 async fn a_token_is_required_to_list_and_to_change() {
