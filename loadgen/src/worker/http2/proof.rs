@@ -117,21 +117,21 @@ impl Proof {
             match (content, self.messages.answers()) {
                 (Content::TooLarge, _) => return notes.push(OfStream::Unread),
                 (Content::Undecodable, _) => self.undecodable(&[], sent, notes),
-                (Content::Plain(content), Answers::Echoes) => self.echoed(content, sent, notes),
-                (Content::Plain(content), answers) => self.answered(answers, content, sent, notes),
+                (Content::Plain(content), Answers::Echoes) => self.echoed(&content, sent, notes),
+                (Content::Plain(content), answers) => self.answered(answers, &content, sent, notes),
             }
         }
         self.reader = Some(reader);
     }
 
-    fn echoed(&mut self, content: Bytes, sent: u64, notes: &mut Vec<OfStream>) {
+    fn echoed(&mut self, content: &Bytes, sent: u64, notes: &mut Vec<OfStream>) {
         let Ok(EchoResponse { message, number: place }) = EchoResponse::decode(content.clone()) else {
-            return self.undecodable(&content, sent, notes);
+            return self.undecodable(content, sent, notes);
         };
         let id = stream_message_id(&message);
         let Some(id) = id.filter(|id| self.is_own(id)) else {
-            if self.token_within(&content).is_some() {
-                return self.undecodable(&content, sent, notes);
+            if self.token_within(content).is_some() {
+                return self.undecodable(content, sent, notes);
             }
             // Which one it is can't be read: that whose turn it is.
             let number = self.next;
@@ -150,12 +150,12 @@ impl Proof {
         notes.push(OfStream::Answered { number: id.number, out_of_order, damage });
     }
 
-    fn answered(&mut self, answers: Answers, content: Bytes, sent: u64, notes: &mut Vec<OfStream>) {
+    fn answered(&mut self, answers: Answers, content: &Bytes, sent: u64, notes: &mut Vec<OfStream>) {
         let Ok(answer) = TestResponse::decode(content.clone()) else {
-            return self.undecodable(&content, sent, notes);
+            return self.undecodable(content, sent, notes);
         };
-        if answer.token.is_empty() && self.token_within(&content).is_some() {
-            return self.undecodable(&content, sent, notes);
+        if answer.token.is_empty() && self.token_within(content).is_some() {
+            return self.undecodable(content, sent, notes);
         }
         let TestResponse { number: place, token, reordered, changed, more_reordered, more_changed } = answer;
         let is_own = |number: &u64| self.has_sent(*number, sent);
