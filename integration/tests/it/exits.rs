@@ -89,7 +89,7 @@ async fn invalid_arguments_are_exit_2_before_anything_is_sent() {
         "--abort-on rate<1",
         "--expect-status 600",
         "--expect-status ok",
-        "--fail-on 5XX",
+        "--fail-on 5x",
         "--fail-on all",
     ] {
         let url = format!("http://{}", server.http);

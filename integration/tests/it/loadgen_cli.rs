@@ -216,7 +216,7 @@ fn a_missing_target_is_an_error_unless_embedded_is_requested() {
             &[("LOADGEN_EMBEDDED", "true"), ("LOADGEN_RATE", ""), ("LOADGEN_DURATION", "")],
             &["-n", "20", "--no-progress"],
         ),
-        (&[("LOADGEN_TOTAL", "20"), ("LOADGEN_NO_PROGRESS", "true")], &[]),
+        (&[("LOADGEN_EMBEDDED", "true"), ("LOADGEN_TOTAL", "20"), ("LOADGEN_NO_PROGRESS", "true")], &[]),
     ] {
         let finished = run(variables, args);
         assert_eq!(

@@ -256,6 +256,19 @@ fn a_call_whose_messages_are_framed_otherwise_on_the_way_back_has_changed_and_wa
     }
 }
 
+fn a_status_that_is_not_of_grpc_is_the_server_s_own() {
+    let server = Server::start();
+    let url = format!("grpc://{}", server.http);
+    let ledger = format!("--ledger={}", server.admin);
+    let args =
+        ["--no-progress", "-o=json", "--verify", "-n10", "-c1", "-Hx-dummy-status: 204", &ledger, &url];
+    let verify = Report::parse(&loadgen(&args).stdout).json()["verify"].clone();
+    for finding in ["cut_on_the_way_back", "status_changed"] {
+        assert_eq!(verify[finding]["count"], 0, "{verify:#}");
+    }
+    assert_eq!((&verify["payload"]["corrupted"]["count"], &verify["arrived"]), (&json!(0), &json!(10)));
+}
+
 fn findings_are_reported_by_call_and_message_and_fail_the_run() {
     let server = Server::with(&["--workers=2"]);
     let planted = PlantedCalls::start(server.http, |heading, number| match (heading, number) {

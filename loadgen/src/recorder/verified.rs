@@ -217,7 +217,9 @@ impl Verified {
             }
             self.reasons.set(arrival.number, reason);
         }
-        let damage = is_undecodable.then_some(Damage::Undecodable).or_else(|| ended.in_flight.damage());
+        // Another status of HTTP is the server's own, or has changed, which is a finding of its own.
+        let has_changed = is_undecodable && reply.status == 200;
+        let damage = has_changed.then_some(Damage::Undecodable).or_else(|| ended.in_flight.damage());
         let damage = damage.filter(|_| is_replied);
         match damage {
             Some(Damage::Truncated(..)) => self.truncated += 1,
