@@ -385,6 +385,6 @@ mod tests {
         let tools = Tools::at([(Tool::Loadgen, program(folder.path(), "loadgen", ""))]);
         let standings = measure(&idle, &tools, 1);
         let Standing::Failed(why) = &standings[0] else { panic!("{:?}", standings[0]) };
-        assert_eq!(why, "the responder has no memory of its own");
+        assert_eq!(why, "the responder has no separate memory");
     }
 }
