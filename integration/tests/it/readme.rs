@@ -202,7 +202,7 @@ fn stand_in(directory: &Path) {
                      case $1 in -d | --duration) shift; words+=(1s) ;; esac\n\
                      shift\n\
                  done\n\
-                 LOADGEN_NO_PROGRESS=true exec '{loadgen}' \"${{words[@]}}\"\n"
+                 exec '{loadgen}' \"${{words[@]}}\"\n"
             ),
         ),
         (

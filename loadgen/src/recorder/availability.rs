@@ -83,6 +83,14 @@ impl Availability {
         longest.longest
     }
 
+    /// In how many bits within this part of the run requests were due that failed.
+    pub(crate) fn failed_within(&self, part: Span) -> usize {
+        let (width, pairs) = self.good.beside(&self.bad);
+        let bits = (0..).map(|index| index * width).zip(pairs);
+        let within = bits.filter(|(at, _)| (part.start..part.start.saturating_add(part.length)).contains(at));
+        within.filter(|(_, (_, bad))| *bad).count()
+    }
+
     /// The end of the bit in which the last request was due.
     pub(crate) fn last_due(&self) -> Option<Nanos> {
         let (width, pairs) = self.good.beside(&self.bad);

@@ -130,14 +130,13 @@ impl Summary {
         self.longest_stall().filter(|stall| self.is_notable(stall.length.saturating_sub(held_up)))
     }
 
-    /// The longest outage, if it is more than a few requests that failed, and than a part of a stall.
+    /// The longest outage, if it is more than a few requests that failed.
     #[must_use]
     pub fn notable_outage(&self) -> Option<Span> {
         let (held_up, _) = self.records.held_up;
-        let interval = 1e9 / self.offered_rate().max(f64::MIN_POSITIVE);
         let is_long = |outage: &Span| {
-            let length = outage.length.saturating_sub(held_up);
-            self.is_notable(length) && length as f64 > 5.0 * interval
+            let failed = self.records.availability.failed_within(*outage);
+            self.is_notable(outage.length.saturating_sub(held_up)) && failed >= 5
         };
         self.longest_outage().filter(|outage| self.records.counts.succeeded > 0 && is_long(outage))
     }
@@ -213,11 +212,15 @@ impl Summary {
             warnings.push(format!("{stragglers} took up to {time} after the last request was sent"));
         }
         let had_replies = self.records.counts.completed() > 0;
-        if let Some(stall) = self.notable_stall().filter(|_| had_replies) {
+        let stall = self.notable_stall().filter(|_| had_replies);
+        if let Some(stall) = stall {
             let (length, start) =
                 (crate::numbers::seconds(stall.length), crate::numbers::seconds(stall.start));
             warnings.push(format!("no reply for {length} at {start}, while requests were in flight"));
-        } else if let Some(outage) = self.notable_outage() {
+        }
+        // What was due in a stall and failed is no more than that.
+        let is_longer = |outage: &Span| stall.is_none_or(|stall| outage.length > 2 * stall.length);
+        if let Some(outage) = self.notable_outage().filter(is_longer) {
             let (length, start) =
                 (crate::numbers::seconds(outage.length), crate::numbers::seconds(outage.start));
             warnings.push(format!("no request succeeded for {length} from {start}"));

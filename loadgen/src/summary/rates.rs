@@ -107,10 +107,12 @@ impl Summary {
     }
 
     /// When the last request of a closed loop was sent: when the slots of a slow target are all taken, nothing is sent for a
-    /// response time before requests end.
+    /// response time before requests end. If that is longer, the target stood still.
     fn sent_until(&self) -> Nanos {
         let window = nanos(self.window());
-        self.records.availability.last_due().map_or(window, |due| due.min(window))
+        let usual = self.median_reply().saturating_mul(5) / 4 + self.records.flow.width();
+        let until = self.records.availability.last_due().map_or(window, |due| due.min(window));
+        if window - until <= usual { until } else { window }
     }
 
     /// Of what came, in all or within a part of the run, as much as counts, per second.

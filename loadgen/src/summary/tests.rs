@@ -47,6 +47,33 @@ fn the_rate_of_a_slow_closed_loop_does_not_depend_on_how_long_nothing_more_is_se
     }
 }
 
+#[test]
+fn the_rate_of_a_closed_loop_whose_target_hangs_is_that_of_the_whole_time() {
+    let mut summary = run("-r 1000 -n 3000 a:1", |_, _| Planted { service: MILLI, ..Planted::default() });
+    summary.run.rate_per_second = None;
+    summary.arrivals_lasted = std::time::Duration::from_secs(10);
+    assert!((summary.achieved_rate() - 300.0).abs() < 1.0, "{}", summary.achieved_rate());
+}
+
+#[test]
+fn an_outage_behind_a_short_stall_is_reported_and_one_failure_in_a_pause_is_not() {
+    let fails = |n: u64, _| match n {
+        300..600 => Planted { end: PlantedEnd::Status(503), ..Planted::default() },
+        100..120 => Planted { service: 300 * MILLI, ..Planted::default() },
+        _ => Planted::default(),
+    };
+    let warnings = run("-r 100 -d 10s a:1", fails).warnings();
+    let said =
+        |warnings: &[String]| warnings.iter().any(|text| text.starts_with("no request succeeded for "));
+    assert!(said(&warnings), "{warnings:?}");
+    let once = |n: u64, _| match n {
+        1 => Planted { end: PlantedEnd::Status(503), ..Planted::default() },
+        _ => Planted::default(),
+    };
+    let warnings = run("--stages 60s@0.1,2s@1000 a:1", once).warnings();
+    assert!(!said(&warnings), "{warnings:?}");
+}
+
 /// A number from 0 to 1 that seems random: always the same one for the same `n` and `seed`.
 fn random(n: u64, seed: u64) -> f64 {
     let mut bits = (n << 20 | seed).wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -44,6 +44,11 @@ pub const MIN_HELD: f64 = 0.98;
 /// The share of requests that has to succeed, or else the run has failed.
 pub const MIN_SUCCESS: f64 = 0.5;
 
+/// How many of so many requests are few: those that are due in the moment in which a run ends.
+fn few(offered: u64) -> u64 {
+    offered / 100 + 10
+}
+
 /// What came of a run's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunOutcome {
@@ -140,9 +145,9 @@ impl Summary {
         let counts = &self.records.counts;
         let fastest = self.grew();
         // An interrupt leaves a few behind.
-        let were_not_sent = match self.interrupted || self.happened.is_some() {
-            true => counts.not_sent > counts.offered / 100 + 10,
-            false => counts.not_sent > 0 && counts.completed() > 0,
+        let were_not_sent = match self.interrupted {
+            true => counts.not_sent > few(counts.offered),
+            false => counts.not_sent > self.left_unsent() && counts.completed() > 0,
         };
         // What fails below HTTP says nothing of rates; timeouts may be loadgen's own doing.
         let is_dead = counts.completed() == 0 && counts.timed_out == 0 && counts.not_sent == 0;
@@ -152,8 +157,7 @@ impl Summary {
             Limit::Loadgen
         } else if self.is_server_busy() && (fastest.is_some() || counts.dropped > 0 || were_not_sent) {
             Limit::DummyServer
-        } else if self.was_suspended() && (counts.dropped > 0 || were_not_sent) {
-            // What had to wait then waited for loadgen.
+        } else if self.waited_for_loadgen() {
             Limit::None
         } else if self.stood_still().is_some() {
             Limit::Target
@@ -241,11 +245,25 @@ impl Summary {
     /// How many requests the user's interrupt left unsent or unanswered, or the end of the command that the run was for unsent.
     fn cut_short(&self) -> u64 {
         let counts = &self.records.counts;
-        match (self.interrupted, &self.happened) {
-            (true, _) => counts.not_sent + counts.unanswered,
-            (false, Some(_)) => counts.not_sent,
-            (false, None) => 0,
-        }
+        if self.interrupted { counts.not_sent + counts.unanswered } else { self.left_unsent() }
+    }
+
+    /// The few requests that were due when the command that the run was for had ended, and were not sent any more. If there are
+    /// many, they had waited for long.
+    #[must_use]
+    pub fn left_unsent(&self) -> u64 {
+        let counts = &self.records.counts;
+        let is_ended_by_command = self.happened.is_some() && !self.interrupted && counts.succeeded > 0;
+        if is_ended_by_command && counts.not_sent <= few(counts.offered) { counts.not_sent } else { 0 }
+    }
+
+    /// Whether all that was dropped or not sent had to wait while loadgen itself was kept from running.
+    fn waited_for_loadgen(&self) -> bool {
+        let counts = &self.records.counts;
+        let waited = counts.dropped + counts.not_sent;
+        let (_, held_up) = self.records.held_up;
+        let due_meanwhile = self.offered_rate() * held_up as f64 / 1e9;
+        self.was_suspended() && waited > 0 && waited as f64 <= 2.0 * due_meanwhile
     }
 
     /// The verdict: a sentence on what came of the requests, and one on what the limit was.
@@ -314,7 +332,8 @@ impl Summary {
             Limit::Target => format!("the target was the limit, or a proxy in front of it: {rates}"),
             Limit::None
                 if let Some(throttle) = &self.run.throttle
-                    && self.outcome() == RunOutcome::Failed =>
+                    && self.outcome() == RunOutcome::Failed
+                    && self.records.bytes_sent > 0 =>
             {
                 format!(
                     "nothing can be said of what the target can do: each connection was held to {throttle}"
@@ -405,7 +424,9 @@ impl Summary {
             _ => run.max_in_flight <= by_connections,
         };
         // Connections are added as requests need them, up to as many.
-        let is_derived = run.streams == 1 && run.connections < run.max_connections;
+        let is_derived = run.streams == 1
+            && run.connections < run.max_connections
+            && run.max_connections >= run.max_in_flight;
         if is_in_flight || is_derived {
             format!("--max-in-flight {}", run.max_in_flight)
         } else if run.streams > 1 {

@@ -17,7 +17,7 @@ pub(super) fn sentence(summary: &Summary) -> String {
         return interrupted(summary);
     }
     let (succeeded, offered) = (counts.succeeded, counts.offered - summary.cut_short());
-    if offered == 0 {
+    if counts.offered == 0 {
         return "failed: no request was due".to_owned();
     }
     if succeeded == offered {
@@ -110,7 +110,7 @@ fn not_replied(summary: &Summary) -> [u64; 4] {
     let counts = &summary.records.counts;
     let dropped = counts.dropped - counts.dropped_late;
     // When the command that the run was for has ended, nobody waits for what was not sent.
-    let not_sent = if summary.happened.is_some() { 0 } else { counts.not_sent };
+    let not_sent = counts.not_sent - summary.left_unsent();
     [dropped, counts.dropped_late, not_sent, counts.unanswered]
 }
 

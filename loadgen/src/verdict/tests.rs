@@ -640,6 +640,9 @@ fn what_was_dropped_while_loadgen_was_kept_from_running_says_nothing_of_the_targ
         assert_eq!(summary.limit(), Limit::None);
         let limit = &summary.verdict()[1];
         assert!(limit.starts_with("loadgen itself was kept from running for 1.00 s, "), "{limit}");
+        // A short time explains few of them.
+        summary.records.held_up = (SECOND / 9, SECOND / 20);
+        assert_ne!(summary.limit(), Limit::None);
     }
 }
 
@@ -678,6 +681,7 @@ fn a_run_that_failed_while_connections_were_held_to_a_rate_says_so() {
         ..service(MILLI)
     };
     let mut summary = run("-r 20 -d 2s a:1", reset);
+    summary.records.bytes_sent = 1000;
     summary.run.throttle = Some("--send-rate 64K".to_owned());
     let said = "nothing can be said of what the target can do: each connection was held to --send-rate 64K";
     assert_eq!(summary.verdict()[1], said);
@@ -695,4 +699,12 @@ fn what_was_not_sent_when_the_command_of_a_run_had_ended_is_not_a_failure() {
     summary.happened = Some(Box::new(Happened { command, code: Some(0), from, to, recovered: true }));
     assert_eq!((summary.failed(), summary.limit()), (0, Limit::None));
     assert_eq!(summary.verdict()[0], "succeeded: all 199 requests");
+    // Many have waited for long.
+    let unsent = |n: u64, _| match n {
+        100.. => Planted { end: PlantedEnd::NotSent, ..Planted::default() },
+        _ => Planted::default(),
+    };
+    let happened = summary.happened.clone();
+    let summary = Summary { happened, ..run("-r 100 -d 2s a:1", unsent) };
+    assert_eq!((summary.left_unsent(), summary.failed(), summary.limit()), (0, 100, Limit::Connections));
 }
