@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use contract::{
     id::Id,
     ledger::{
-        End, Entry, MAX_BROKEN, MAX_DIFFERING, MAX_ENTRIES, MAX_HEADS, OutOfOrder, Pages, Repeat, Sample,
-        SeenAgain, State, Statement, Uploads, VERSION,
+        End, MAX_BROKEN, MAX_DIFFERING, MAX_ENTRIES, MAX_HEADS, OutOfOrder, Pages, Repeat, Sample, SeenAgain,
+        State, Statement, Uploads, VERSION,
     },
 };
 
@@ -355,16 +355,16 @@ impl Book {
         let (run, load) = (self.counts.run, self.counts.load);
         let is_asked_for =
             |id: &Id| (id.run, id.load) == (run, load) && numbers.binary_search(&id.number).is_ok();
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut all: Vec<Past> = Vec::new();
         // One may have been seen many times.
         let asked_for = (!numbers.is_empty()).then(|| ring.find(is_asked_for).take(MAX_ENTRIES));
         let known = self.repeats.iter().chain(&self.failures).copied();
         for past in asked_for.into_iter().flatten().chain(known) {
-            let entry = past.entry(instance);
-            if !entries.contains(&entry) {
-                entries.push(entry);
+            if !all.contains(&past) {
+                all.push(past);
             }
         }
+        let entries = all.iter().map(|past| past.entry(instance)).collect();
         let mut broken: Vec<u64> = self.broken.iter().map(|(number, _)| *number).collect();
         broken.dedup();
         let statement = Statement {

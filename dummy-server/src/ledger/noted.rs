@@ -13,6 +13,9 @@ use crate::clock::now_ns;
 /// What the ledger calls the method of a message.
 const METHOD: &[u8] = b"MESSAGE";
 
+/// A number that is further from the last one than this is not the next of its WebSocket: a digit has changed on the way.
+const MAX_APART: u64 = 1 << 24;
+
 /// Those whose echoes have not been handed over.
 #[derive(Debug, Default)]
 pub(crate) struct Noted {
@@ -43,7 +46,8 @@ impl Noted {
     #[inline]
     fn is_behind(&mut self, id: Id) -> bool {
         let is_behind = self.latest.is_some_and(|latest| {
-            (latest.run, latest.load) == (id.run, id.load) && latest.number > id.number
+            let apart = latest.number.saturating_sub(id.number);
+            (latest.run, latest.load) == (id.run, id.load) && (1..=MAX_APART).contains(&apart)
         });
         if !is_behind {
             self.latest = Some(id);
@@ -72,5 +76,19 @@ impl Noted {
             sighting.ended(now_ns(), 0);
         }
         self.sightings.truncate(from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digit_that_has_changed_puts_no_other_message_behind() {
+        let mut noted = Noted::default();
+        let behind: Vec<bool> = [1, 4, 3, 5, 0xf000_0000_0000_0006, 7, 6, 8]
+            .map(|number| noted.is_behind(Id { run: 7, load: 0, number, attempt: 0 }))
+            .to_vec();
+        assert_eq!(behind, [false, false, true, false, false, false, true, false]);
     }
 }

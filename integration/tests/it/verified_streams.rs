@@ -234,7 +234,7 @@ fn a_reply_that_cannot_be_decoded_has_changed_and_was_not_lost() {
     ] {
         let report = through(method, Heading::Back, fault, &[("/payload/corrupted", HURT)]);
         let first = &report.json()["verify"]["messages"]["payload"]["corrupted"]["examples"][0];
-        assert_eq!(first["what"], "came back, and can't be decoded", "{method} {fault:?}");
+        assert_eq!(first["what"], "came back, and is not a valid reply", "{method} {fault:?}");
     }
 }
 

@@ -4,7 +4,7 @@
 //! more than another, [`rules`] which rounds do not count, and [`alike`] what makes a comparison unfair before anything is measured.
 //!
 //! ```
-//! use loadgen::compare::{Blocks, Round, Times, judged_taxes};
+//! use loadgen::compare::{Blocks, Round, RoundTime, judged_taxes};
 //!
 //! let mut blocks = Blocks::new(2, 9, 42);
 //! let mut kept = Vec::new();
@@ -13,7 +13,7 @@
 //!     for contender in order {
 //!         // Whatever measures it: here, the second one takes a millisecond more.
 //!         let response = 1e6 * (1 + contender) as f64;
-//!         block[contender].p50 = Some(Times { response, undelayed: response });
+//!         block[contender].p50 = Some(RoundTime { response, undelayed: response });
 //!     }
 //!     kept.push(block);
 //!     blocks.record(true);

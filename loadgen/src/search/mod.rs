@@ -5,10 +5,10 @@
 //! which the rate is held is enough.
 //!
 //! ```
-//! use loadgen::search::{Bounds, Evidence, Next, Search};
+//! use loadgen::search::{Bounds, Evidence, NextStep, Search};
 //!
 //! let mut search = Search::new(Bounds::new(100.0, 1e6, 0.05).expect("bounds in order"));
-//! while let Next::Step(rate) = search.next() {
+//! while let NextStep::Step(rate) = search.next() {
 //!     // Whatever finds out whether the rate is held.
 //!     search.record(if rate < 740.0 { Evidence::Held } else { Evidence::NotHeld });
 //! }

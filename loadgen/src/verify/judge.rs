@@ -313,7 +313,7 @@ impl About<'_> {
             return;
         }
         if trust != Trust::Nothing && self.has_lost_token(number, fate, is_seen) {
-            self.token_lost(found, number, is_seen);
+            self.token_lost(found, number, (is_seen, is_asked));
             return;
         }
         if trust == Trust::Nothing || !is_seen && !is_asked && !is_refused {
@@ -373,10 +373,11 @@ impl About<'_> {
     }
 
     /// Its token was lost on one of the ways, and whether the reply is its own can't be known.
-    fn token_lost(&self, found: &mut Verification, number: u64, is_seen: bool) {
-        let what = match is_seen {
-            true => "arrived, and its reply came without the token",
-            false => "was answered by a server, none of which has seen its token",
+    fn token_lost(&self, found: &mut Verification, number: u64, (is_seen, is_asked): (bool, bool)) {
+        let what = match (is_seen, is_asked) {
+            (true, _) => "arrived, and its reply came without the token",
+            (false, true) => "was answered by a server, none of which has seen its token",
+            (false, false) => "its reply came without the token, and not all servers were asked for it",
         };
         let status = self.known_of(number).map(|hurt| hurt.status).filter(|status| *status != 0);
         found.unjudged += 1;
@@ -484,7 +485,7 @@ fn damaged(payload: &mut Payload, known: &Verified, sent: &JudgedRun<'_>) {
                 (&mut payload.corrupted, Some(offset), what.to_owned())
             }
             Damage::Undecodable => {
-                (&mut payload.corrupted, None, "came back, and can't be decoded".to_owned())
+                (&mut payload.corrupted, None, "came back, and is not a valid reply".to_owned())
             }
         };
         if finding.examples.len() < super::MAX_EXAMPLES {

@@ -46,7 +46,7 @@ pub struct Verification {
     pub epochs_lost: Vec<(u32, u64)>,
     /// Requests of which it is unknown whether they arrived, or whether the reply is their own.
     pub unjudged: u64,
-    /// Of these: the reply names a server and has no token, which was lost on the way there or back.
+    /// Of these: the reply names a server and has no token: lost on the way there or back, or a stored reply from before the run.
     #[serde(default)]
     pub token_lost: Finding,
     /// Requests that no server has seen.

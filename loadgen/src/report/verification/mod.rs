@@ -77,7 +77,7 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
     let Finding { count: lost, examples: lost_examples, .. } = &found.token_lost;
     if *lost > 0 {
         sentences.push(format!(
-            "{} cannot be judged: their replies name a server and carry no token, which was lost on the way there or back{}{}",
+            "{} cannot be judged: their replies name a server and carry no token: it was lost on the way there or back, or the reply is a stored one from before the run{}{}",
             count(*lost),
             by_status(&found.token_lost),
             examples(lost_examples)
