@@ -47,6 +47,8 @@ impl Client for K6 {
 
 /// A connection is that of a virtual user: there are as many as the others have connections.
 fn script(load: &Load, port: u16) -> String {
+    // It takes no less than a second, which is longer than a smoke test.
+    let load = &Load { seconds: load.seconds.max(1.0), ..*load };
     let (url, rate, time) = (url(load, port), load.rate.unwrap_or_default(), milliseconds(load));
     let users = load.connections;
     format!(
@@ -88,6 +90,15 @@ mod tests {
         let script = script(&load(Mode::Client, "arrival-error"), 7);
         for part in ["rate: 10000,", "maxVUs: 50,", "http.get('http://127.0.0.1:7/bin/1K')"] {
             assert!(script.contains(part), "no {part} in {script}");
+        }
+    }
+
+    #[test]
+    fn its_script_runs_for_the_second_that_it_needs_at_least() {
+        for (seconds, duration) in [(0.5, "duration: '1000ms'"), (3.0, "duration: '3000ms'")] {
+            let load = Load { seconds, ..load(Mode::Client, "arrival-error") };
+            let script = script(&load, 7);
+            assert!(script.contains(duration), "no {duration} in {script}");
         }
     }
 }
