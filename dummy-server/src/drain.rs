@@ -146,7 +146,7 @@ impl Shutdown {
         self.0.watch.send_modify(|now| now.unhealthy = !healthy);
     }
 
-    /// Waits until [`Self::is_ready`] is no longer `told`; None when listeners close before that.
+    /// Waits until [`Self::is_ready`] differs from `told`; None when listeners close before that.
     pub(crate) async fn readiness_after(&self, told: bool) -> Option<bool> {
         let mut watch = self.0.watch.subscribe();
         let changed = watch.wait_for(|now| now.phase >= Phase::Closing || now.is_ready() != told).await;

@@ -86,8 +86,7 @@ impl PlantedCalls {
         Self::with(server, Planned { of_message: Box::new(fault), is_answered: Box::new(|_| false) })
     }
 
-    /// In front of a server; of the calls with the numbers that `is_answered` names it tells it nothing, and answers them with
-    /// UNAVAILABLE.
+    /// In front of a server; calls whose numbers `is_answered` names are not passed on, but answered with UNAVAILABLE.
     ///
     /// # Panics
     /// When it can't listen.

@@ -96,7 +96,7 @@ impl Messages {
         }
     }
 
-    /// The message that was given last is no longer there.
+    /// Releases the memory of the last message.
     pub(super) fn forget_last(&self) {
         // It is less than before.
         let _ = self.hold.set(self.reader.len());

@@ -47,8 +47,7 @@ impl Orders {
         self.peer_ended.set(true);
     }
 
-    /// Gives an order and wakes the task. False: it is no stronger than the order that the connection has, and changes
-    /// nothing.
+    /// Gives an order and wakes the task. False: the connection has this order or a stronger one, and nothing changes.
     pub(super) fn give(&self, order: Order) -> bool {
         let stronger = order > self.order.get();
         if stronger {

@@ -86,7 +86,7 @@ fn the_programs_use_their_own_http_engines() {
     assert!(linked_below("axum").contains("hyper"), "the search is real");
 }
 
-/// transport makes two system calls for which there is no safe binding: it repeats the lints, except for one.
+/// transport makes two system calls that have no safe binding: it repeats all lints but one.
 const UNSAFE: &str = "transport";
 
 fn images_are_built_from_every_package() {

@@ -223,7 +223,7 @@ struct DiffDocument<'a> {
     figures: Vec<DiffRow>,
 }
 
-/// Whether nothing is known of a figure, which is no row then.
+/// Whether nothing is known of a figure; then it has no row.
 fn is_unknown(change: &Change) -> bool {
     change.medians.is_none() && change.estimate.is_none()
 }

@@ -218,7 +218,7 @@ impl Summary {
                 (crate::numbers::seconds(stall.length), crate::numbers::seconds(stall.start));
             warnings.push(format!("no reply for {length} at {start}, while requests were in flight"));
         }
-        // What was due in a stall and failed is no more than that.
+        // Requests that failed because of a stall are reported with the stall.
         let is_longer = |outage: &Span| stall.is_none_or(|stall| outage.length > 2 * stall.length);
         if let Some(outage) = self.notable_outage().filter(is_longer) {
             let (length, start) =

@@ -122,7 +122,7 @@ impl Summary {
         for (name, quantile) in QUANTILES {
             match self.percentile(quantile) {
                 Some(percentile) if percentile.is_n_too_small => break,
-                // It is no time.
+                // The request at this rank did not succeed: there is only a lower bound.
                 Some(Percentile { time: Time::AtLeast(_), .. }) => return valid,
                 Some(percentile) if self.is_narrow(percentile.time) => valid = ValidUpTo::Percentile(name),
                 _ => return valid,

@@ -44,7 +44,7 @@ pub const MIN_HELD: f64 = 0.98;
 /// The share of requests that has to succeed, or else the run has failed.
 pub const MIN_SUCCESS: f64 = 0.5;
 
-/// How many of so many requests are few: those that are due in the moment in which a run ends.
+/// The number of unsent requests that the end of a run explains: those that are due just then.
 fn few(offered: u64) -> u64 {
     offered / 100 + 10
 }

@@ -614,7 +614,7 @@ fn a_closed_loop_whose_target_went_away_says_for_how_long() {
     let [_, limit] = summary.verdict();
     assert!(limit.ends_with("; no request succeeded for 990 ms of the 4.00 s"), "{limit}");
     assert_eq!(summary.warnings(), ["no request succeeded for 990 ms from 3.01 s"]);
-    // A request now and then that fails is no outage.
+    // Single failures now and then are not an outage.
     let some = |n: u64, _| match n % 10 {
         3 => Planted {
             end: PlantedEnd::Failed(Failure::new(Cause::Refused, "Connection refused")),

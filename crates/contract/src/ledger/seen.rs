@@ -320,7 +320,7 @@ mod tests {
         ] {
             assert_eq!(Seen::read(format!("{id}-01-0000feed{status}").as_bytes()), None, "{status}");
         }
-        // What is no status is not written.
+        // An invalid status is not written.
         let seen = Seen::read(format!("{id}-01-0000feed").as_bytes()).unwrap();
         for status in [0, 99, 1000, u16::MAX] {
             assert_eq!(Seen::read(&Seen { status, ..seen }.text()), Some(seen), "{status}");

@@ -463,7 +463,7 @@ impl Repeat {
         }
     }
 
-    /// Of two sightings whose times are no longer known.
+    /// For two sightings whose times have been forgotten.
     #[must_use]
     pub fn guessed(one: State, other: State) -> Self {
         match one.min(other) {
