@@ -22,10 +22,20 @@ pub(crate) fn decimal(value: f64) -> String {
 
 /// The share that succeeded, from 0 to 1, as a percentage: with one decimal, or three where few failed, and never rounded up
 /// to all of them.
-pub(crate) fn success(ratio: f64) -> String {
+pub(crate) fn success_percent(ratio: f64) -> String {
     let steps = if ratio < 0.999 { 10.0 } else { 1000.0 };
     // A ratio that can't be written in binary is not rounded down to the step below.
     format!("{}%", (ratio * 100.0 * steps + 1e-6).floor() / steps)
+}
+
+/// A number of things, of which one is called otherwise than several.
+pub(crate) fn several(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
+/// A number of things, which get an s where they are several.
+pub(crate) fn plural(number: u64, one: &str) -> String {
+    several(number, one, &format!("{one}s"))
 }
 
 /// Nanoseconds with a unit and three digits.
@@ -76,9 +86,14 @@ mod tests {
             ["999 us", "1.00 ms", "10.0 ms", "100 ms", "999 ms", "1.00 s"]
         );
         assert_eq!(
-            [0.0, 2.0 / 3.0, 0.9989, 0.999, 0.9999996, 1.0].map(success),
+            [0.0, 2.0 / 3.0, 0.9989, 0.999, 0.9999996, 1.0].map(success_percent),
             ["0%", "66.6%", "99.8%", "99.9%", "99.999%", "100%"]
         );
+        assert_eq!(
+            [0, 1, 2000].map(|number| several(number, "reply", "replies")),
+            ["0 replies", "1 reply", "2,000 replies"]
+        );
+        assert_eq!([1, 2].map(|number| plural(number, "round")), ["1 round", "2 rounds"]);
         assert_eq!([10.0, 2500.0, 3e9].map(bytes), ["10.0 B", "2.5 kB", "3.0 GB"]);
     }
 }

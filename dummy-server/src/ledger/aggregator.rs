@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const QUESTIONS: usize = 16;
 /// Of how many numbers that several workers have seen the exchanges are asked for.
 const MAX_ASKED: usize = 256;
-/// And of how many of those that were seen more often than is known.
+/// The maximum number of requests that are asked for again because they were seen more often than there are entries of them.
 const MAX_SHOWN: usize = 64;
 
 /// Asks a worker what it has seen.
@@ -212,12 +212,14 @@ impl Aggregator {
 
 /// The numbers that were seen more often than there are entries of them: the first ones, which are shown.
 fn incomplete(statement: &Statement) -> impl Iterator<Item = u64> {
-    let mut entries: BTreeMap<u64, u32> = BTreeMap::new();
+    let mut entries: BTreeMap<(u64, u8), u32> = BTreeMap::new();
     for entry in &statement.entries {
-        *entries.entry(entry.number).or_default() += 1;
+        *entries.entry((entry.number, entry.attempt)).or_default() += 1;
     }
     let again = statement.seen_again.counts.iter().filter(|(.., count)| *count > 1);
-    let again = again.filter(move |(number, _, count)| entries.get(number).is_none_or(|of| of < count));
+    let again = again.filter(move |(number, attempt, count)| {
+        entries.get(&(*number, *attempt)).is_none_or(|of| of < count)
+    });
     again.map(|(number, ..)| *number).take(MAX_SHOWN)
 }
 

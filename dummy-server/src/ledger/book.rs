@@ -293,9 +293,10 @@ impl Book {
             *own = if *own > State::OPEN { state.max(*own) } else { state };
         }
         if past.end == End::Refused {
-            match self.refused.len() < MAX_NOTED && room > 0 {
-                true => drop(self.refused.insert((number, attempt))),
-                false => self.leave_out(number),
+            if self.refused.len() < MAX_NOTED && room > 0 {
+                self.refused.insert((number, attempt));
+            } else {
+                self.leave_out(number);
             }
         }
         if state != State::WHOLE && self.failures.len() < MAX_FAILURES {

@@ -122,7 +122,7 @@ impl FailOn {
             Self::Call => counts.call_errors,
             Self::Transport => counts.transport_failed,
             Self::Timeout => counts.timed_out,
-            Self::Unanswered => counts.unanswered + counts.not_sent - summary.left_unsent(),
+            Self::Unanswered => counts.unanswered + summary.not_sent(),
             Self::Dropped => counts.dropped,
             Self::Unmet => counts.completed() - counts.succeeded + summary.records.unmet.replies(),
             Self::Lost => of_sockets(|sockets| sockets.lost),

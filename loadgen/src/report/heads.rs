@@ -1,7 +1,7 @@
 //! What was changed on the way in heads of sampled requests and replies, in lines: the same for text and Markdown.
 
 use crate::{
-    numbers::count,
+    numbers::{count, plural},
     verify::{ConnectionsSeen, HeadChange, HeadChangeKind, Heads},
 };
 
@@ -22,7 +22,7 @@ pub(super) fn blocks(heads: &Heads) -> Vec<Section> {
     let Heads { requests, replies, in_requests, in_replies, .. } = heads;
     let of = connections(&heads.connections);
     if in_requests.is_empty() && in_replies.is_empty() {
-        let (requests, replies) = (number(*requests, "request"), count(*replies));
+        let (requests, replies) = (plural(*requests, "request"), count(*replies));
         let title =
             format!("Heads of {requests} and {replies} of their replies arrived as they were sent ({of})");
         return vec![Section { title: title + &left_out(heads), lines: Vec::new() }];
@@ -60,11 +60,7 @@ fn left_out(heads: &Heads) -> String {
 }
 
 fn connections(ConnectionsSeen { opened, seen }: &ConnectionsSeen) -> String {
-    format!("{} opened by loadgen, {} seen by servers", number(*opened, "connection"), count(*seen))
-}
-
-fn number(number: u64, of: &str) -> String {
-    format!("{} {of}{}", count(number), if number == 1 { "" } else { "s" })
+    format!("{} opened by loadgen, {} seen by servers", plural(*opened, "connection"), count(*seen))
 }
 
 /// What was done, in how many, and what the first one was.

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{Detail, Report, normalized, text};
 use crate::{
     clock::{Nanos, nanos},
-    numbers::{count, time},
+    numbers::{plural, time},
     outcome::Cause,
     recorder::{RequestRecords, Seen},
     summary::Summary,
@@ -76,8 +76,7 @@ pub fn write_text(
     row("  all", &summary.records.times.response, out)?;
     for call in calls(summary, endpoints) {
         writeln!(out, "  {} {}", call.method, call.url)?;
-        let plural = if call.completed == 1 { "" } else { "s" };
-        row(&format!("    {} response{plural}", count(call.completed)), call.response, out)?;
+        row(&format!("    {}", plural(call.completed, "response")), call.response, out)?;
     }
     writeln!(out)?;
     head("Network", out)?;

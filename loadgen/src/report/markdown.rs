@@ -9,7 +9,7 @@ use super::{
     verification, what_ran,
 };
 use crate::{
-    numbers::{count, time},
+    numbers::{count, plural, time},
     summary::Summary,
     verdict::{Judged, QUANTILES},
 };
@@ -79,7 +79,7 @@ pub fn write(report: Report<'_>, out: &mut dyn Write) -> io::Result<()> {
 /// `out` can't be written to.
 pub fn write_rounds(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<()> {
     let [first, ..] = reports else { return Ok(()) };
-    let rounds = what_ran::several(reports.len() as u64, "round");
+    let rounds = plural(reports.len() as u64, "round");
     let title = format!("{rounds} of {}", what_ran::target(first.summary));
     writeln!(out, "**{}**\n", escaped(&title))?;
     let (header, rows) = rounds::table(reports);
@@ -117,8 +117,7 @@ fn findings(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
 /// # Errors
 /// `out` can't be written to.
 pub fn write_loads(reports: &[Report<'_>], out: &mut dyn Write) -> io::Result<()> {
-    let plural = if reports.len() == 1 { "" } else { "s" };
-    writeln!(out, "**{} load{plural} at the same time**\n", reports.len())?;
+    writeln!(out, "**{} at the same time**\n", plural(reports.len() as u64, "load"))?;
     table(&loads::HEADER, loads::rows(reports), out)?;
     for report in reports {
         writeln!(out, "## {}\n", escaped(&loads::heading(report.summary)))?;

@@ -26,7 +26,7 @@ use std::num::NonZeroU32;
 
 use self::escape::printable;
 use crate::{
-    numbers::{count, decimal, success, time},
+    numbers::{count, decimal, success_percent, time},
     summary::Summary,
     verdict::{Judged, Time},
 };
@@ -66,7 +66,7 @@ impl<'a> From<&'a Summary> for Report<'a> {
 pub(crate) fn headline(summary: &Summary) -> String {
     let interrupted = if summary.interrupted { "interrupted, " } else { "" };
     let mut line = vec![
-        format!("{interrupted}{} succeeded", success(summary.success_ratio())),
+        format!("{interrupted}{} succeeded", success_percent(summary.success_ratio())),
         format!("{}/s", decimal(summary.achieved_rate())),
     ];
     for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {

@@ -2,7 +2,7 @@
 
 use super::Report;
 use crate::{
-    numbers::{decimal, success, time},
+    numbers::{decimal, success_percent, time},
     summary::Summary,
     verdict::{
         Time,
@@ -72,7 +72,7 @@ pub(super) fn percentile(summary: &Summary, quantile: f64) -> String {
 /// A value of a figure.
 pub(super) fn shown(figure: ChangedFigure, value: f64) -> String {
     match figure {
-        ChangedFigure::Succeeded => success(value),
+        ChangedFigure::Succeeded => success_percent(value),
         ChangedFigure::Rate => decimal(value),
         ChangedFigure::Response(_) => time(value),
     }

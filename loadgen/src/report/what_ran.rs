@@ -2,7 +2,7 @@
 
 use crate::{
     clock::nanos,
-    numbers::{count, seconds},
+    numbers::{plural, seconds},
     summary::Summary,
 };
 
@@ -16,7 +16,7 @@ pub(super) fn target(summary: &Summary) -> String {
 pub(super) fn load(summary: &Summary) -> String {
     let run = &summary.run;
     let shape = run.load();
-    let total = run.total.map(|total| format!(", {}", several(total, "request"))).unwrap_or_default();
+    let total = run.total.map(|total| format!(", {}", plural(total, "request"))).unwrap_or_default();
     let duration = run.duration.map(|time| format!(", for {}", seconds(nanos(time)))).unwrap_or_default();
     let streams = match run.streams {
         1 => String::new(),
@@ -28,15 +28,10 @@ pub(super) fn load(summary: &Summary) -> String {
         run.warmup.map(|time| format!(", after {} of warm-up", seconds(nanos(time)))).unwrap_or_default();
     format!(
         "{shape}{total}{duration}{warmup}: {}{streams}, {}, took {}{interrupted}",
-        several(run.connections as u64, "connection"),
-        several(run.workers as u64, "worker"),
+        plural(run.connections as u64, "connection"),
+        plural(run.workers as u64, "worker"),
         seconds(nanos(summary.elapsed)),
     )
-}
-
-/// A number of things.
-pub(super) fn several(number: u64, what: &str) -> String {
-    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// What became of the requests: how far each count is part of one above it, its name, and the number. Counts of nothing are left out,

@@ -193,7 +193,7 @@ impl Summary {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.run.is_protocol_assumed && self.records.counts.completed() > 0 {
-            let why = "HTTP/1.1 was spoken, as no connection could be made when the run began to find out what the server prefers: \
+            let why = "HTTP/1.1 was spoken, as the server could not be asked for its protocol when the run began: \
                        --http2 or --http1.1 says it, --wait-for-target waits for the server";
             warnings.push(why.to_owned());
         }

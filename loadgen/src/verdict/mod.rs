@@ -19,11 +19,9 @@ pub use growth::TimePart;
 pub use slo::{Slo, Step};
 pub use threshold::{Judged, Judgement, Threshold};
 
-use success::several;
-
 use crate::{
     clock::nanos,
-    numbers::{count, decimal, seconds, success as success_ratio, time},
+    numbers::{decimal, plural, seconds, several, success_percent, time},
     recorder::{Reached, Span},
     summary::{SHORTEST_SHARE, Summary},
 };
@@ -147,7 +145,7 @@ impl Summary {
         // An interrupt leaves a few behind.
         let were_not_sent = match self.interrupted {
             true => counts.not_sent > few(counts.offered),
-            false => counts.not_sent > self.left_unsent() && counts.completed() > 0,
+            false => self.not_sent() > 0 && counts.completed() > 0,
         };
         // What fails below HTTP says nothing of rates; timeouts may be loadgen's own doing.
         let is_dead = counts.completed() == 0 && counts.timed_out == 0 && counts.not_sent == 0;
@@ -257,6 +255,12 @@ impl Summary {
         if is_ended_by_command && counts.not_sent <= few(counts.offered) { counts.not_sent } else { 0 }
     }
 
+    /// Requests that were not sent, but for [those](Self::left_unsent) that the end of a command leaves.
+    #[must_use]
+    pub fn not_sent(&self) -> u64 {
+        self.records.counts.not_sent - self.left_unsent()
+    }
+
     /// Whether all that was dropped or not sent had to wait while loadgen itself was kept from running.
     fn waited_for_loadgen(&self) -> bool {
         let counts = &self.records.counts;
@@ -355,7 +359,7 @@ impl Summary {
             Limit::None if self.run.is_open_loop() && self.is_rate_held() => {
                 let of_all = match self.failed() {
                     0 => String::new(),
-                    _ => format!(", of which {} succeeded", success_ratio(self.success_ratio())),
+                    _ => format!(", of which {} succeeded", success_percent(self.success_ratio())),
                 };
                 format!("the rate was held: {rates}{of_all}")
             }
@@ -376,13 +380,11 @@ impl Summary {
                     format!("; no request succeeded for {length} of the {window}")
                 });
                 let caveat = caveat + &outage.unwrap_or_default();
-                let outstanding = self.run.outstanding() as u64;
                 format!(
-                    "{} requests/s is what {}{} outstanding request{} gave: the loop was closed{caveat}",
+                    "{} requests/s is what {}{} gave: the loop was closed{caveat}",
                     decimal(self.achieved_rate()),
                     if self.run.stages.is_some() { "up to " } else { "" },
-                    count(outstanding),
-                    if outstanding == 1 { "" } else { "s" }
+                    plural(self.run.outstanding() as u64, "outstanding request")
                 )
             }
         }

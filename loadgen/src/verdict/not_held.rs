@@ -2,10 +2,10 @@
 //!
 //! Only what lies in the time that the rate is of, and is long or frequent enough to explain what is missing, is named.
 
-use super::success::{most_common_without_reply, several};
+use super::success::most_common_without_reply;
 use crate::{
     clock::nanos,
-    numbers::{count, time},
+    numbers::{count, several, time},
     summary::Summary,
 };
 

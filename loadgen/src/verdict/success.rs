@@ -2,7 +2,7 @@
 
 use crate::{
     clock::nanos,
-    numbers::{count, seconds, success},
+    numbers::{count, seconds, several, success_percent},
     outcome::Cause,
     summary::Summary,
 };
@@ -38,7 +38,7 @@ pub(super) fn sentence(summary: &Summary) -> String {
     if succeeded == 0 {
         return format!("failed: no request succeeded: {why}");
     }
-    let ratio = success(summary.success_ratio());
+    let ratio = success_percent(summary.success_ratio());
     format!(
         "{}: {} of {} requests ({ratio}); the most common failure: {why}",
         summary.outcome().as_str(),
@@ -109,9 +109,7 @@ pub(super) fn most_common_without_reply(summary: &Summary) -> Option<String> {
 fn not_replied(summary: &Summary) -> [u64; 4] {
     let counts = &summary.records.counts;
     let dropped = counts.dropped - counts.dropped_late;
-    // When the command that the run was for has ended, nobody waits for what was not sent.
-    let not_sent = counts.not_sent - summary.left_unsent();
-    [dropped, counts.dropped_late, not_sent, counts.unanswered]
+    [dropped, counts.dropped_late, summary.not_sent(), counts.unanswered]
 }
 
 fn without_reply(
@@ -135,10 +133,6 @@ fn without_reply(
     ]
     .map(|(number, what)| (format!("{} {what}", several(number, "request", "requests")), number));
     failures.chain(others)
-}
-
-pub(super) fn several(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
 fn failure(summary: &Summary, cause: Cause, example: &str) -> String {

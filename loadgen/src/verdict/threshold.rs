@@ -168,8 +168,8 @@ impl Threshold {
                 self.judged(Judgement::NotJudged, "no requests".to_owned())
             }
             BoundFigure::ErrorRate => {
-                let unsuccessful = counts.unsuccessful() - summary.left_unsent();
-                let share = unsuccessful as f64 / counts.offered as f64;
+                let left = summary.left_unsent();
+                let share = (counts.unsuccessful() - left) as f64 / (counts.offered - left) as f64;
                 self.judge_exact(share, format!("{:.3}%", share * 100.0))
             }
             BoundFigure::Rate => {
@@ -180,8 +180,7 @@ impl Threshold {
                 self.judge_exact(found, format!("{}/s", decimal(rate)))
             }
             BoundFigure::Unanswered => {
-                let not_sent = counts.not_sent - summary.left_unsent();
-                let unanswered = counts.unanswered + counts.timed_out + not_sent;
+                let unanswered = counts.unanswered + counts.timed_out + summary.not_sent();
                 self.judge_exact(unanswered as f64, count(unanswered))
             }
             BoundFigure::Calls(code) => {

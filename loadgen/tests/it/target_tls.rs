@@ -218,7 +218,9 @@ fn a_server_that_is_not_there_when_its_protocol_is_asked_for_is_spoken_to_in_htt
         );
         let warnings = summary.warnings();
         assert!(
-            warnings.iter().any(|warning| warning.starts_with("HTTP/1.1 was spoken, as no connection")),
+            warnings
+                .iter()
+                .any(|warning| warning.starts_with("HTTP/1.1 was spoken, as the server could not be asked")),
             "{warnings:?}"
         );
     }

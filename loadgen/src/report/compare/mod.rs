@@ -18,7 +18,7 @@ use crate::{
         rules::{Conditions, FEW_CPUS, Machine, Reason, RoundTrips},
         tax::MISS,
     },
-    numbers::{count, decimal, time},
+    numbers::{count, decimal, plural, time},
     summary::Summary,
     verdict::Judgement,
 };
@@ -352,10 +352,10 @@ impl Comparison {
         let discarded = self.discarded();
         let all: usize = discarded.iter().map(|(_, count)| count).sum();
         let why: Vec<_> = discarded.iter().map(|(reason, count)| format!("{count} as {reason}")).collect();
-        let blocks = if all == 1 { "block" } else { "blocks" };
+        let all = plural(all as u64, "block");
         let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join(", ")) };
         format!(
-            "{kept} of {} blocks with a round of {} for each, in random order, with Poisson arrivals (seed {}); {all} {blocks} discarded{why}",
+            "{kept} of {} blocks with a round of {} for each, in random order, with Poisson arrivals (seed {}); {all} discarded{why}",
             self.blocks_wanted,
             time(self.duration.as_nanos() as f64),
             self.seed

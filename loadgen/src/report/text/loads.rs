@@ -3,11 +3,13 @@
 use std::io::{self, Write};
 
 use super::{Style, wrapped};
-use crate::report::{
-    Report,
-    loads::{HEADER, by_load, by_round, heading, rows},
-    printable,
-    what_ran::several,
+use crate::{
+    numbers::plural,
+    report::{
+        Report,
+        loads::{HEADER, by_load, by_round, heading, rows},
+        printable,
+    },
 };
 
 /// The widest name in the table, in characters.
@@ -18,7 +20,7 @@ const NAME: usize = 16;
 /// # Errors
 /// `out` can't be written to.
 pub fn write(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{} at the same time\n", several(reports.len() as u64, "load"))?;
+    writeln!(out, "{} at the same time\n", plural(reports.len() as u64, "load"))?;
     let header = HEADER.map(str::to_owned);
     for row in std::iter::once(header).chain(rows(reports)) {
         let [name, from, offered, failed, cells @ ..] = row;
@@ -39,8 +41,8 @@ pub fn write(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::R
 /// `out` can't be written to.
 pub fn write_rounds(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::Result<()> {
     let all = by_load(reports);
-    let rounds = several(by_round(reports).len() as u64, "round");
-    writeln!(out, "{rounds} of {} at the same time", several(all.len() as u64, "load"))?;
+    let rounds = plural(by_round(reports).len() as u64, "round");
+    writeln!(out, "{rounds} of {} at the same time", plural(all.len() as u64, "load"))?;
     for reports in all {
         let [first, ..] = reports.as_slice() else { continue };
         writeln!(out, "\n{}\n", wrapped(&heading(first.summary)))?;

@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 
 use super::{Style, thresholds, what_was_loaded, wrapped};
-use crate::report::{Report, headline, rounds::table, what_ran::several};
+use crate::{
+    numbers::plural,
+    report::{Report, headline, rounds::table},
+};
 
 /// Writes the figures of each round, and what a person has to know beyond.
 ///
@@ -11,7 +14,7 @@ use crate::report::{Report, headline, rounds::table, what_ran::several};
 /// `out` can't be written to.
 pub fn write(reports: &[Report<'_>], style: Style, out: &mut dyn Write) -> io::Result<()> {
     let [first, ..] = reports else { return Ok(()) };
-    let rounds = format!("{} of ", several(reports.len() as u64, "round"));
+    let rounds = format!("{} of ", plural(reports.len() as u64, "round"));
     writeln!(out, "{}\n", what_was_loaded(&rounds, first.summary))?;
     let (header, rows) = table(reports);
     for row in std::iter::once(header).chain(rows) {

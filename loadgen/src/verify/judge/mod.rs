@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::Nanos,
+    numbers::several,
     outcome::Damage,
     recorder::{Hurt, MAX_EPOCHS, Verified, fate, reason, settled},
 };
@@ -81,11 +82,11 @@ pub(crate) fn judge(known: &Verified, asked: CollectedStatements, sent: JudgedRu
         off.push(format!("{replies} replies came from more than {MAX_EPOCHS} starts of servers"));
     }
     if known.encoded > 0 {
-        let bodies = counted(known.encoded, "body", "bodies");
+        let bodies = several(known.encoded, "body", "bodies");
         off.push(format!("{bodies} came in a content coding, such as gzip, and cannot be compared"));
     }
     if all.uploads.unannounced > 0 {
-        let uploads = counted(all.uploads.unannounced, "upload was", "uploads were");
+        let uploads = several(all.uploads.unannounced, "upload was", "uploads were");
         off.push(format!("{uploads} not compared, as the field {} did not arrive", contract::field::UPLOAD));
     }
     if all.open > 0 {
@@ -377,10 +378,6 @@ impl About<'_> {
             ..told(None, number, self.sent.start)
         }
     }
-}
-
-fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{} {}", crate::numbers::count(count), if count == 1 { one } else { many })
 }
 
 fn told(hurt: Option<&Hurt>, number: u64, start: Nanos) -> Example {

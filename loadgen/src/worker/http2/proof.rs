@@ -130,17 +130,12 @@ impl Proof {
         };
         let id = stream_message_id(&message);
         let Some(id) = id.filter(|id| self.is_own(id)) else {
-            if self.token_within(content).is_some() {
-                return self.undecodable(content, sent, notes);
-            }
-            // Which one it is can't be read: that whose turn it is.
-            let number = self.next;
-            if number - self.first < sent {
-                self.next = number.saturating_add(1);
-                let damage = damage(&stream_message(self.id(number)), &message);
-                notes.push(OfStream::Answered { number, out_of_order: None, damage });
-            }
-            return;
+            let number = self.token_within(content);
+            let damage = |proof: &Self, of: u64| match number {
+                Some(_) if message.is_empty() => Damage::Undecodable,
+                _ => damage(&stream_message(proof.id(of)), &message).unwrap_or(Damage::Undecodable),
+            };
+            return self.damaged(number, None, damage, sent, notes);
         };
         if !self.has_sent(id.number, sent) {
             return notes.push(OfStream::Strayed(id.number));
@@ -169,7 +164,12 @@ impl Proof {
             return;
         }
         let Some(id) = checked_token_id(&token) else {
-            return self.answered_unreadably(answers, place, &token, sent, notes);
+            let damage = |proof: &Self, of: u64| {
+                let sent = checked_token(proof.id(of));
+                let same = sent.iter().zip(&token).take_while(|(sent, came)| sent == came).count();
+                Damage::Corrupted(same as u64)
+            };
+            return self.damaged(None, Some(place), damage, sent, notes);
         };
         if !self.is_own(&id) {
             return;
@@ -201,65 +201,48 @@ impl Proof {
         ids.find(|id| self.is_own(id)).map(|id| id.number)
     }
 
-    /// A reply has come that can't be decoded: the one to the message whose token is in it, else that whose turn it is.
+    /// A reply has come that can't be decoded.
     #[cold]
     fn undecodable(&mut self, content: &[u8], sent: u64, notes: &mut Vec<OfStream>) {
-        let damage = Damage::Undecodable;
-        match self.messages.answers() {
-            // Each of them carries the token of the one message.
-            Answers::Several(count) if self.place < count => {
-                let number = self.first.saturating_add(self.place);
-                self.order(number, self.place + 1);
-                notes.push(OfStream::Replied { number, out_of_order: false });
-                notes.push(OfStream::Damaged { number, damage });
-            }
-            Answers::Together => {
-                let number = self.first.saturating_add(sent.saturating_sub(1));
-                notes.push(OfStream::Damaged { number, damage });
-            }
-            Answers::Each | Answers::Echoes => {
-                let number = self.token_within(content).unwrap_or(self.next);
-                if self.has_sent(number, sent) {
-                    self.next = self.next.max(number.saturating_add(1));
-                    notes.push(OfStream::Answered { number, out_of_order: None, damage: Some(damage) });
-                }
-            }
-            Answers::Several(_) => {}
-        }
+        let number = self.token_within(content);
+        self.damaged(number, None, |_, _| Damage::Undecodable, sent, notes);
     }
 
-    /// A token that has changed has come: that of the message whose turn it is.
-    fn answered_unreadably(
+    /// A reply has come that is not what the server sent: the one to the message of this number, or to that whose turn it is; of
+    /// several to one message, the one at this place, or the next one. `damage` says how it differs, by the message whose token
+    /// it should carry.
+    #[cold]
+    fn damaged(
         &mut self,
-        answers: Answers,
-        place: u64,
-        token: &[u8],
+        number: Option<u64>,
+        place: Option<u64>,
+        damage: impl Fn(&Self, u64) -> Damage,
         sent: u64,
         notes: &mut Vec<OfStream>,
     ) {
-        let damage = |number| {
-            let sent = checked_token(self.id(number));
-            let same = sent.iter().zip(token).take_while(|(sent, came)| sent == came).count();
-            Damage::Corrupted(same as u64)
-        };
-        match answers {
+        match self.messages.answers() {
             // Each of them carries the token of the one message.
-            Answers::Several(count) if (1..=count).contains(&place) => {
-                let number = self.first.saturating_add(place - 1);
-                let damage = damage(self.first);
-                notes.push(OfStream::Replied { number, out_of_order: false });
-                notes.push(OfStream::Damaged { number, damage });
+            Answers::Several(count) => {
+                let place = place.unwrap_or_else(|| self.place.saturating_add(1));
+                if (1..=count).contains(&place) {
+                    let number = self.first.saturating_add(place - 1);
+                    self.order(number, place);
+                    notes.push(OfStream::Replied { number, out_of_order: false });
+                    notes.push(OfStream::Damaged { number, damage: damage(self, self.first) });
+                }
             }
             Answers::Together => {
                 let number = self.first.saturating_add(sent.saturating_sub(1));
-                notes.push(OfStream::Damaged { number, damage: damage(number) });
+                notes.push(OfStream::Damaged { number, damage: damage(self, number) });
             }
-            Answers::Each if self.next - self.first < sent => {
-                let (number, damage) = (self.next, Some(damage(self.next)));
-                self.next = number.saturating_add(1);
-                notes.push(OfStream::Answered { number, out_of_order: None, damage });
+            Answers::Each | Answers::Echoes => {
+                let number = number.unwrap_or(self.next);
+                if self.has_sent(number, sent) {
+                    self.next = self.next.max(number.saturating_add(1));
+                    let damage = Some(damage(self, number));
+                    notes.push(OfStream::Answered { number, out_of_order: None, damage });
+                }
             }
-            Answers::Several(_) | Answers::Each | Answers::Echoes => {}
         }
     }
 
@@ -345,7 +328,12 @@ mod tests {
 
     /// Of call 3 of a run whose calls have up to 10 messages.
     fn proof(method: &str) -> Box<Proof> {
-        let messages = StreamMessages::of(method, &[vec![]], Encoding::Identity).unwrap();
+        proof_of(method, &[])
+    }
+
+    /// The same, with this in each message beside its token.
+    fn proof_of(method: &str, rest: &[u8]) -> Box<Proof> {
+        let messages = StreamMessages::of(method, &[rest.to_vec()], Encoding::Identity).unwrap();
         let (ids, arrival) = (Ids { run: 7, load: 0 }, Arrival::new(3, 0, 0));
         Proof::new(&Arc::new(messages), StreamNumbers::of(10), ids, &arrival)
     }
@@ -438,5 +426,43 @@ mod tests {
         assert_eq!(notes[3..][..MAX_LISTED], [OfStream::ChangedThere(30); MAX_LISTED]);
         let more = [OfStream::MoreReorderedThere(4), OfStream::MoreChangedThere(10)];
         assert_eq!(notes[3 + MAX_LISTED..], more);
+    }
+
+    #[test]
+    fn of_several_replies_each_that_has_changed_is_another_one() {
+        // With a plan of five replies.
+        let mut proof = proof_of("dummy.v1.TestService.ServerStream", b"\x12\x02\x08\x05");
+        let mut notes = Vec::new();
+        let mut token = checked_token(proof.id(proof.first)).to_vec();
+        token[5] ^= 1;
+        proof.came(
+            &framed(&TestResponse { number: 1, token: token.into(), ..TestResponse::default() }),
+            1,
+            &mut notes,
+        );
+        proof.came(&framed_content(0, b"\xff"), 1, &mut notes);
+        let first = proof.first;
+        let replied = |number| OfStream::Replied { number, out_of_order: false };
+        let damaged = |number, damage| OfStream::Damaged { number, damage };
+        let expected = [
+            replied(first),
+            damaged(first, Damage::Corrupted(5)),
+            replied(first + 1),
+            damaged(first + 1, Damage::Undecodable),
+        ];
+        assert_eq!(notes, expected);
+    }
+
+    #[test]
+    fn an_echo_whose_first_byte_has_changed_is_named_with_its_offset() {
+        let mut proof = proof("echo.EchoService.StreamEcho");
+        let mut notes = Vec::new();
+        let number = proof.first + 2;
+        let mut text = stream_message(proof.id(number));
+        text[0] ^= 1;
+        let message = Bytes::copy_from_slice(&text);
+        proof.came(&framed(&EchoResponse { message, number: 3 }), 10, &mut notes);
+        let damage = Some(Damage::Corrupted(0));
+        assert_eq!(notes, [OfStream::Answered { number, out_of_order: None, damage }]);
     }
 }
