@@ -11,9 +11,8 @@ use std::{
     time::Duration,
 };
 
+use runtime::mutex::lock;
 use tokio::sync::watch;
-
-use crate::lock::lock;
 
 /// How far the end has come. It only ever goes forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,12 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use runtime::mutex::lock;
 use tokio::sync::watch;
 
-use crate::{
-    drain::{Phase, Shutdown},
-    lock::lock,
-};
+use crate::drain::{Phase, Shutdown};
 
 /// How long workers may take to end after the drain's time is up. One that is stuck does not keep the process.
 const GRACE: Duration = Duration::from_secs(1);

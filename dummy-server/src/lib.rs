@@ -32,7 +32,6 @@ mod handshakes;
 mod ledger;
 mod lifecycle;
 mod listener;
-mod lock;
 mod message;
 mod named;
 mod peer;

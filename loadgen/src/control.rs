@@ -6,11 +6,13 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
+
+use runtime::mutex::lock;
 
 use crate::{
     clock::{Clock, Nanos, nanos},
@@ -170,7 +172,7 @@ impl Handle {
     pub fn snapshot(&self) -> Snapshot {
         let mut all = Snapshot::default();
         for part in &self.0.figures {
-            all.merge(&part.lock().unwrap_or_else(PoisonError::into_inner));
+            all.merge(&lock(part));
         }
         for part in &self.0.parts {
             all.merge(&part.snapshot());
@@ -202,7 +204,7 @@ impl StartGate {
     }
 
     fn lock(&self) -> MutexGuard<'_, StartState> {
-        self.opening.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.opening)
     }
 
     /// A worker is ready, or has ended: the last one sets the beginning of the run.
@@ -272,7 +274,7 @@ impl Participant {
     /// Hands over the worker's figures if anybody wants them.
     pub(crate) fn publish(&self, recorder: &Recorder, waiting: u64) {
         if self.every.is_some() {
-            let mut place = self.handle.0.figures[self.index].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut place = lock(&self.handle.0.figures[self.index]);
             recorder.snapshot(&mut place);
             place.waiting = waiting;
             place.stopped = usize::from(self.phase() != Phase::Run);

@@ -6,7 +6,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr, SocketAddrV6, ToSocketAddrs as _},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -18,6 +18,8 @@ use command_line::Refusal;
 use contract::quantity;
 use transport::Address;
 
+use runtime::mutex::lock;
+
 use crate::plan::{Endpoint, RouteOverride, Site, Target};
 
 /// Where connections go; what is found later takes the place of what was found before.
@@ -27,11 +29,11 @@ pub(crate) struct Addresses(Arc<Mutex<Arc<[Address]>>>);
 impl Addresses {
     /// Those that are known now. Asked for once for each connection.
     pub(crate) fn get(&self) -> Arc<[Address]> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&lock(&self.0))
     }
 
     fn set(&self, found: Arc<[Address]>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        *lock(&self.0) = found;
     }
 
     /// Looks up where connections to a server go.

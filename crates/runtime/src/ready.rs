@@ -4,7 +4,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{
             AtomicBool,
             Ordering::{AcqRel, Relaxed},
@@ -62,7 +62,7 @@ impl Ready {
     }
 
     fn lock(&self) -> MutexGuard<'_, List> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        crate::mutex::lock(&self.0)
     }
 }
 

@@ -22,13 +22,14 @@ use axum::{
     response::{IntoResponse, Response},
     serve::{IncomingStream, Listener},
 };
+use runtime::mutex::lock;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     time::{Instant, Sleep, sleep, sleep_until},
 };
 
-use crate::{accept::concerns_one_connection, lock::lock};
+use crate::accept::concerns_one_connection;
 
 /// Maximum number of open connections of a port.
 const MAX_CONNECTIONS: usize = 256;

@@ -1,6 +1,7 @@
 //! What requests share that ask for it: the number of draws, how often a key has failed, what is in flight, and what
 //! the server does by default. Requests that ask for nothing read one number of it.
 
+use runtime::mutex::lock;
 use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasher as _, RandomState},
@@ -11,7 +12,6 @@ use std::{
 };
 
 use super::knobs::Behaviour;
-use crate::lock::lock;
 
 /// The number of locks that keys share.
 const SHARDS: usize = 16;

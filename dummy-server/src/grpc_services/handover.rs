@@ -3,6 +3,7 @@
 //!
 //! Most services take them in the task that gives them: that task is then notified, and not woken.
 
+use runtime::mutex::lock;
 use std::{
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
@@ -10,8 +11,6 @@ use std::{
 
 use bytes::Bytes;
 use tonic::Status;
-
-use crate::lock::lock;
 
 /// A message, or why the request ends here.
 pub(super) type Given = Result<Bytes, Status>;

@@ -8,13 +8,13 @@ use std::{
 };
 
 use contract::ledger::{FIRST_CANARY, Packed, Pages, Sample, Statement, VERSION};
+use runtime::mutex::lock;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     time::{Instant, timeout_at},
 };
 
 use super::Ledger;
-use crate::lock::lock;
 
 /// How long a worker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,5 +1,6 @@
 //! One server of the process: its condition, and what the admin port has it do.
 
+use runtime::mutex::lock;
 use std::{
     collections::VecDeque,
     io,
@@ -15,7 +16,6 @@ use crate::{
     drain::Phase,
     ledger::Aggregator,
     listener::{Addresses, BindError, Listeners},
-    lock::lock,
     stats::Stats,
 };
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use runtime::mutex::lock;
 use tokio::sync::{mpsc, watch};
 use transport::{Listener, listen::SocketFile};
 
@@ -19,7 +20,6 @@ use crate::{
     fleet::{Arrived, Fleet},
     ledger::{self, Aggregator},
     listener::{Addresses, Listeners},
-    lock::lock,
     settings::{Config, Port},
     stats::Stats,
     worker::{ConnectionsQuery, Server, Worker},

@@ -42,7 +42,7 @@ const DUMMY_SERVER: &[&[&str]] = &[
     &["stats", "ledger"],
     &["handshakes", "protocol", "cut", "counter", "clock", "drain", "peer"],
     &["settings"],
-    &["tls", "secret", "shown", "boolean", "named", "lock"],
+    &["tls", "secret", "shown", "boolean", "named"],
 ];
 
 fn files_of_dummy_server_use_only_what_lies_below_them() {

@@ -2,11 +2,13 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
 };
 
 use super::progress::note;
+use runtime::mutex::lock;
+
 use crate::control::{Handle, Phase};
 
 /// What was interrupted, and what is.
@@ -64,7 +66,7 @@ impl Interrupts {
     }
 
     fn lock(&self) -> MutexGuard<'_, Followed> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn obey(&self) {

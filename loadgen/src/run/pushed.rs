@@ -3,12 +3,14 @@
 //! A listener takes them while a run goes on, within bounds: of this run alone, no more and no larger ones than are kept of
 //! servers that are asked. Nothing here judges them.
 
+use runtime::mutex::lock;
+
 use std::{
     collections::BTreeMap,
     io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -122,7 +124,7 @@ impl Drop for Pushes {
 
 impl PushState {
     fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.taken)
     }
 
     /// What is answered to a request with this body.
