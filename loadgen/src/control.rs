@@ -46,7 +46,7 @@ pub struct Handle(Arc<RunControl>);
 #[derive(Debug)]
 struct RunControl {
     gate: Arc<StartGate>,
-    /// It begins this time after the gate has opened.
+    /// How long after the gate has opened it begins.
     after: Nanos,
     /// Each worker's, as it was handed over last.
     figures: Box<[Mutex<Snapshot>]>,
@@ -79,8 +79,8 @@ impl Handle {
         Self::at_gate(&StartGate::new(workers, clock), workers, Duration::ZERO, Vec::new())
     }
 
-    /// Of runs that begin together and end by the same signal, each with its number of workers, and so long after all workers are
-    /// ready.
+    /// Of runs that begin together and end by the same signal, each with its number of workers, and the time from when all workers
+    /// are ready to its start.
     pub(crate) fn together(runs: &[(usize, Duration)], clock: Clock) -> Vec<Self> {
         let gate = StartGate::new(runs.iter().map(|(workers, _)| workers).sum(), clock);
         runs.iter().map(|(workers, after)| Self::at_gate(&gate, *workers, *after, Vec::new())).collect()

@@ -109,7 +109,7 @@ pub fn parse(
     }
 }
 
-/// `-d -5s` becomes `--duration=-5s`: clap would take `-5s` for its own flags. A value that does not begin like a
+/// `-d -5s` becomes `--duration=-5s`: clap would read `-5s` as flags. A value that does not begin like a
 /// negative number stays a word: `-d --total 5` lacks a value.
 fn join_negative_values(command: &Command, words: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut joined: Vec<OsString> = Vec::new();

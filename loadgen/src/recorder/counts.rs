@@ -100,10 +100,10 @@ impl Counts {
         self.offered == self.sent() + self.dropped + self.not_sent && self.dropped_late <= self.dropped
     }
 
-    /// Where a request counts that was answered so.
+    /// The count of requests with a response of this class.
     #[inline]
-    pub(super) fn answered(&mut self, answer: ResponseClass) -> &mut u64 {
-        match answer {
+    pub(super) fn answered(&mut self, class: ResponseClass) -> &mut u64 {
+        match class {
             ResponseClass::Success => &mut self.succeeded,
             ResponseClass::CallError => &mut self.call_errors,
             ResponseClass::Other(..400) => &mut self.redirects,

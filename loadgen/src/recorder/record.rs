@@ -180,14 +180,14 @@ impl Recorder {
         self.calls.get_or_insert_default()
     }
 
-    /// The first response of a call has come, this time after the call was due.
+    /// The first response of a call has come, `time` after the call was due.
     pub(crate) fn first_message(&mut self, due: Nanos, time: Nanos) {
         if !self.is_warmup(due) {
             calls::record(&mut self.calls().first_message, time);
         }
     }
 
-    /// The response to a message has come, this time after the message was due.
+    /// The response to a message has come, `time` after the message was due.
     pub(crate) fn message(&mut self, due: Nanos, time: Nanos) {
         if !self.is_warmup(due) {
             calls::record(&mut self.calls().message, time);

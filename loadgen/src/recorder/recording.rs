@@ -87,12 +87,12 @@ impl Recording {
         self.records.carried(carried, now);
     }
 
-    /// The first response of a call has come, this time after the call was due.
+    /// The first response of a call has come, `time` after the call was due.
     pub(crate) fn first_message(&mut self, due: Nanos, time: Nanos) {
         self.records.first_message(due, time);
     }
 
-    /// The response to a message has come, this time after the message was due.
+    /// The response to a message has come, `time` after the message was due.
     pub(crate) fn message(&mut self, due: Nanos, time: Nanos) {
         self.records.message(due, time);
     }

@@ -89,6 +89,8 @@ pub(crate) struct Verified {
     pub(crate) strays: Pages,
     /// Messages whose echoes have come behind those of later ones.
     pub(crate) behind: Pages,
+    /// Echoes whose order was not compared.
+    pub(crate) unordered: u64,
     /// Whether messages are sent on WebSockets: one that has timed out is not taken back, and its echo may come late.
     pub(crate) are_messages: bool,
     /// Replies of servers that have not said which they are.
@@ -267,6 +269,12 @@ impl Verified {
         self.behind.set(number, State::WHOLE);
     }
 
+    /// An echo has come whose order can't be compared.
+    #[cold]
+    pub(crate) fn order_unknown(&mut self) {
+        self.unordered += 1;
+    }
+
     /// Counts the last replies among those of their server.
     pub(crate) fn settle(&mut self) {
         let (epoch, count) = std::mem::take(&mut self.last);
@@ -297,6 +305,7 @@ impl Verified {
         self.token_lost.merge(&other.token_lost, |_, _, _| {});
         self.strays.merge(&other.strays, |_, _, _| {});
         self.behind.merge(&other.behind, |_, _, _| {});
+        self.unordered += other.unordered;
         self.unplaced += other.unplaced;
         self.settle();
         for (epoch, count) in other.epochs.iter().map(|(epoch, count)| (*epoch, *count)).chain([other.last]) {

@@ -18,7 +18,7 @@ pub(super) struct Section {
 }
 
 /// One block for each direction in which something was changed, or one without lines.
-pub(super) fn blocks(heads: &Heads) -> Vec<Section> {
+pub(super) fn sections(heads: &Heads) -> Vec<Section> {
     let Heads { requests, replies, in_requests, in_replies, .. } = heads;
     let of = connections(&heads.connections);
     if in_requests.is_empty() && in_replies.is_empty() {
@@ -116,7 +116,7 @@ mod tests {
             change(HeadChangeKind::Target, "", 1, &"/".repeat(100), "/y"),
             HeadChange { trailer: true, ..change(HeadChangeKind::Dropped, "x-sum", 1, "7", "") },
         ];
-        let blocks = blocks(&heads(changes, vec![change(HeadChangeKind::Dropped, "date", 8, "x", "")]));
+        let blocks = sections(&heads(changes, vec![change(HeadChangeKind::Dropped, "date", 8, "x", "")]));
         let titles: Vec<_> = blocks.iter().map(|block| block.title.as_str()).collect();
         assert_eq!(
             titles,
@@ -131,14 +131,14 @@ mod tests {
         assert_eq!(blocks[0].lines[3], "dropped trailer x-sum: '7' (in 1, first in #3)");
         assert_eq!(blocks[1].lines, ["dropped date: 'x' (in all, first in #3)"]);
         let dropped = vec![change(HeadChangeKind::Dropped, "date", 8, "x", "")];
-        let blocks = super::blocks(&Heads { more: 37, too_large: 2, ..heads(Vec::new(), dropped) });
+        let blocks = sections(&Heads { more: 37, too_large: 2, ..heads(Vec::new(), dropped) });
         assert!(blocks[0].title.ends_with("(8 sampled); 2 with too many fields not compared"), "{blocks:?}");
         assert_eq!(blocks[0].lines[1], "and 37 changes of further fields, which no report has");
     }
 
     #[test]
     fn that_nothing_was_changed_is_one_line_and_long_lists_are_cut() {
-        let none = blocks(&heads(Vec::new(), Vec::new()));
+        let none = sections(&heads(Vec::new(), Vec::new()));
         assert_eq!(
             none[0].title,
             "Heads of 9 requests and 8 of their replies arrived as they were sent (1 connection opened by loadgen, 12 seen \
@@ -147,9 +147,9 @@ mod tests {
         assert!(none.len() == 1 && none[0].lines.is_empty());
         let many =
             (0..30).map(|index| change(HeadChangeKind::Added, &format!("x-{index}"), 1, "", "")).collect();
-        let many = blocks(&heads(many, Vec::new()));
+        let many = sections(&heads(many, Vec::new()));
         assert_eq!((many[0].lines.len(), many.len()), (SHOWN + 1, 1));
         let large = Heads { too_large: 2, ..heads(Vec::new(), Vec::new()) };
-        assert!(blocks(&large)[0].title.ends_with("; 2 with too many fields not compared"));
+        assert!(sections(&large)[0].title.ends_with("; 2 with too many fields not compared"));
     }
 }

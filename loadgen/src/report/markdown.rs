@@ -100,7 +100,7 @@ fn findings(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "- {}", escaped(&sentence))?;
     }
     writeln!(out)?;
-    for heads::Section { title, lines } in found.heads.iter().flat_map(|heads| heads::blocks(heads)) {
+    for heads::Section { title, lines } in found.heads.iter().flat_map(|heads| heads::sections(heads)) {
         writeln!(out, "{}\n", escaped(&title))?;
         for line in &lines {
             writeln!(out, "- {}", escaped(line))?;

@@ -41,8 +41,8 @@ pub enum CannotMerge {
 }
 
 impl Summary {
-    /// Adds a shard that ran at the same time: counts, times and bytes are those of both. What is reported by time is laid over
-    /// each other by the clock on the wall: the run took from the first one's start to the last one's end, so that rates add
+    /// Adds a shard that ran at the same time: counts, times and bytes are those of both. What is recorded by time is aligned by the
+    /// clock on the wall: the run took from the first one's start to the last one's end, so that rates add
     /// up; so do the planned rate and total, connections, workers and what may be in flight. It was interrupted if either was.
     ///
     /// # Errors

@@ -28,6 +28,11 @@ use crate::{
 /// The share of its time in which a worker was busy is of at least this time: in less, that it started is most of what it did.
 pub(crate) const SHORTEST_SHARE: Duration = Duration::from_millis(100);
 
+/// At how many times requests have to fail within an outage that is warned of, each of them a bit of [`Availability`].
+///
+/// [`Availability`]: crate::recorder::Availability
+const MIN_FAILED: usize = 5;
+
 /// A run that is over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,13 +135,13 @@ impl Summary {
         self.longest_stall().filter(|stall| self.is_notable(stall.length.saturating_sub(held_up)))
     }
 
-    /// The longest outage, if it is more than a few requests that failed.
+    /// The longest outage, if it is out of the ordinary, and requests failed at [several times](MIN_FAILED) within it.
     #[must_use]
     pub fn notable_outage(&self) -> Option<Span> {
         let (held_up, _) = self.records.held_up;
         let is_long = |outage: &Span| {
             let failed = self.records.availability.failed_within(*outage);
-            self.is_notable(outage.length.saturating_sub(held_up)) && failed >= 5
+            self.is_notable(outage.length.saturating_sub(held_up)) && failed >= MIN_FAILED
         };
         self.longest_outage().filter(|outage| self.records.counts.succeeded > 0 && is_long(outage))
     }

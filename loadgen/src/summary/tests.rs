@@ -66,12 +66,15 @@ fn an_outage_behind_a_short_stall_is_reported_and_one_failure_in_a_pause_is_not(
     let said =
         |warnings: &[String]| warnings.iter().any(|text| text.starts_with("no request succeeded for "));
     assert!(said(&warnings), "{warnings:?}");
-    let once = |n: u64, _| match n {
-        1 => Planted { end: PlantedEnd::Status(503), ..Planted::default() },
-        _ => Planted::default(),
-    };
-    let warnings = run("--stages 60s@0.1,2s@1000 a:1", once).warnings();
-    assert!(!said(&warnings), "{warnings:?}");
+    // One every ten seconds, of which a few fail in a row.
+    for (failures, is_reported) in [(1, false), (4, false), (5, true)] {
+        let few = |n: u64, _| match n {
+            1.. if n <= failures => Planted { end: PlantedEnd::Status(503), ..Planted::default() },
+            _ => Planted::default(),
+        };
+        let warnings = run("--stages 100s@0.1,2s@1000 a:1", few).warnings();
+        assert_eq!(said(&warnings), is_reported, "{failures}: {warnings:?}");
+    }
 }
 
 /// A number from 0 to 1 that seems random: always the same one for the same `n` and `seed`.

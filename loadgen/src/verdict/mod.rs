@@ -248,8 +248,7 @@ impl Summary {
 
     /// The few requests that were due when the command that the run was for had ended, and were not sent any more. If there are
     /// many, they had waited for long.
-    #[must_use]
-    pub fn left_unsent(&self) -> u64 {
+    fn left_unsent(&self) -> u64 {
         let counts = &self.records.counts;
         let is_ended_by_command = self.happened.is_some() && !self.interrupted && counts.succeeded > 0;
         if is_ended_by_command && counts.not_sent <= few(counts.offered) { counts.not_sent } else { 0 }

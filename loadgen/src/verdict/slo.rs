@@ -22,9 +22,13 @@ impl FromStr for Slo {
         if bounds.len() > MAX_BOUNDS {
             return Err(format!("more than {MAX_BOUNDS} bounds"));
         }
-        let is_usable = |bound: &&Threshold| bound.is_upper_bound() && bound.min_requests().is_finite();
-        match bounds.iter().find(|bound| !is_usable(bound)) {
-            Some(bound) => Err(format!("'{bound}' is not an upper bound on what grows with the load")),
+        if let Some(bound) = bounds.iter().find(|bound| !bound.is_upper_bound()) {
+            return Err(format!("'{bound}' is not an upper bound on what grows with the load"));
+        }
+        match bounds.iter().find(|bound| bound.min_requests().is_infinite()) {
+            Some(bound) => {
+                Err(format!("'{bound}' is never judged: no number of requests is enough for its percentile"))
+            }
             None => Ok(Self(bounds)),
         }
     }

@@ -699,6 +699,17 @@ fn what_was_not_sent_when_the_command_of_a_run_had_ended_is_not_a_failure() {
     summary.happened = Some(Box::new(Happened { command, code: Some(0), from, to, recovered: true }));
     assert_eq!((summary.failed(), summary.limit()), (0, Limit::None));
     assert_eq!(summary.verdict()[0], "succeeded: all 199 requests");
+    // What a bound is held against is the share that the verdict has.
+    let some = |n: u64, _| match n {
+        199 => Planted { end: PlantedEnd::NotSent, ..Planted::default() },
+        n if n % 2 == 0 => Planted { end: PlantedEnd::Status(503), ..Planted::default() },
+        _ => Planted::default(),
+    };
+    let happened = summary.happened.clone();
+    let half = Summary { happened, ..run("-r 100 -d 2s a:1", some) };
+    let found = "error_rate<1".parse::<Threshold>().unwrap().judge(&half).found;
+    assert_eq!(found, format!("{:.3}%", 100.0 - 100.0 * half.success_ratio()));
+    assert_eq!((half.failed(), half.left_unsent()), (100, 1));
     // Many have waited for long.
     let unsent = |n: u64, _| match n {
         100.. => Planted { end: PlantedEnd::NotSent, ..Planted::default() },

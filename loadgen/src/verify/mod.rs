@@ -125,6 +125,14 @@ pub struct Reordered {
     /// On one of the two ways, as servers have not stated in which order all of them came.
     #[serde(default)]
     pub way_unknown: Finding,
+    /// Echoes whose order was not compared: loadgen had not sent their messages in the order of their numbers.
+    #[serde(default, skip_serializing_if = "is_none_of_them")]
+    pub not_compared: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+fn is_none_of_them(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A server that was asked.

@@ -179,9 +179,9 @@ pub(crate) trait Sink {
     fn handshaken(&mut self, since: Nanos, at: Nanos, is_first: bool);
     /// Numbers the instance that a reply names.
     fn instance(&mut self, name: &[u8]) -> u16;
-    /// The first response of a call has come, this time after the call was due.
+    /// The first response of a call has come, `time` after the call was due.
     fn first_message(&mut self, due: Nanos, time: Nanos);
-    /// The response to a message has come, this time after the message was due.
+    /// The response to a message has come, `time` after the message was due.
     fn message(&mut self, due: Nanos, time: Nanos);
     /// A message has come on a WebSocket that is not an echo of anything that was sent.
     fn unsolicited(&mut self, at: Nanos, what: impl FnOnce() -> String);
@@ -191,6 +191,8 @@ pub(crate) trait Sink {
     fn came_late(&mut self, _number: u64) {}
     /// The echo of the message of this number has come behind that of one that was sent later on the same WebSocket.
     fn came_behind(&mut self, _number: u64) {}
+    /// An echo has come of which can't be said whether it is behind one of a message that was sent later.
+    fn order_unknown(&mut self) {}
     /// Something was found out about a message of a stream that carries a token.
     fn noted(&mut self, _noted: OfStream) {}
     /// A ping was sent on a WebSocket.

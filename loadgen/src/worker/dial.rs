@@ -55,18 +55,18 @@ impl SocketOptions {
 pub(super) async fn dial(
     addresses: Arc<[Address]>,
     first: usize,
-    sources: SocketOptions,
+    options: SocketOptions,
     turn: usize,
 ) -> io::Result<Socket> {
     if let [only] = &*addresses {
-        return connect(only, &sources, turn).await;
+        return connect(only, &options, turn).await;
     }
     let mut order = in_order(&addresses, first).into_iter();
     let mut attempts = FuturesUnordered::new();
     let mut last_error = io::Error::from(io::ErrorKind::AddrNotAvailable);
     loop {
         match order.next() {
-            Some(index) => attempts.push(connect(&addresses[index], &sources, turn)),
+            Some(index) => attempts.push(connect(&addresses[index], &options, turn)),
             None if attempts.is_empty() => return Err(last_error),
             None => {}
         }
@@ -82,12 +82,12 @@ pub(super) async fn dial(
     }
 }
 
-async fn connect(address: &Address, sources: &SocketOptions, turn: usize) -> io::Result<Socket> {
+async fn connect(address: &Address, options: &SocketOptions, turn: usize) -> io::Result<Socket> {
     let address = match address {
         Address::Tcp(address) => *address,
         Address::Unix(path) => return Ok(Socket::Unix(UnixStream::connect(path).await?)),
     };
-    let stream = match (sources.towards(address, turn), sources.receive_buffer) {
+    let stream = match (options.towards(address, turn), options.receive_buffer) {
         (None, None) => TcpStream::connect(address).await?,
         (source, buffer) => {
             let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -182,8 +182,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addresses: Arc<[Address]> = [Address::Tcp(listener.local_addr().unwrap())].into();
         for (per_second, most) in [(1, 16 << 10), (64 << 10, 256 << 10)] {
-            let sources = SocketOptions::default().read_at(Some(per_second));
-            let socket = dial(Arc::clone(&addresses), 0, sources, 0).await.unwrap();
+            let options = SocketOptions::default().read_at(Some(per_second));
+            let socket = dial(Arc::clone(&addresses), 0, options, 0).await.unwrap();
             let Socket::Tcp(stream) = socket else { panic!("it is TCP") };
             let size = socket2::SockRef::from(&stream).recv_buffer_size().unwrap();
             assert!(size <= most, "{per_second}: {size}");
@@ -194,9 +194,9 @@ mod tests {
     async fn sources_take_turns() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addresses: Arc<[Address]> = [Address::Tcp(listener.local_addr().unwrap())].into();
-        let sources = SocketOptions::new(&["127.0.0.2", "127.0.0.3", "::1"].map(|ip| ip.parse().unwrap()));
+        let options = SocketOptions::new(&["127.0.0.2", "127.0.0.3", "::1"].map(|ip| ip.parse().unwrap()));
         for (turn, expected) in [(0, "127.0.0.2"), (1, "127.0.0.3"), (2, "127.0.0.2")] {
-            let socket = dial(Arc::clone(&addresses), 0, sources.clone(), turn).await.unwrap();
+            let socket = dial(Arc::clone(&addresses), 0, options.clone(), turn).await.unwrap();
             let Socket::Tcp(stream) = socket else { panic!("it is TCP") };
             assert_eq!(stream.local_addr().unwrap().ip().to_string(), expected);
         }

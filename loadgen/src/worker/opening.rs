@@ -37,7 +37,7 @@ const MAX_PAUSE_OF_MESSAGES: Nanos = 100_000_000;
 /// Where nothing waits: a server that is down, or refuses all, is not to be asked by thousands of connections all the time.
 const MAX_PAUSE: Nanos = 1_000_000_000;
 
-/// What fails this time after the last failure is not in a row with it: pauses are half as long.
+/// A failure this long after the last one begins a new row: pauses are half as long.
 const END_OF_A_ROW: Nanos = 2 * MAX_PAUSE;
 
 /// Failures in a row, and the pause that follows from them. Attempts that began together count as one, however many they are.
@@ -126,7 +126,7 @@ enum OpeningStage {
 /// What connections begin with, before their protocol.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beginning {
-    sources: SocketOptions,
+    options: SocketOptions,
     proxy_header: Option<proxy_protocol::HeaderVersion>,
     /// What a proxy is asked for a tunnel with.
     connect: Option<Arc<[u8]>>,
@@ -138,7 +138,7 @@ impl Beginning {
     pub(super) fn new(site: &Site, recv_rate: Option<u64>, offer: Option<Offer>) -> Self {
         let route = site.route();
         Self {
-            sources: SocketOptions::new(&route.sources).read_at(recv_rate),
+            options: SocketOptions::new(&route.sources).read_at(recv_rate),
             proxy_header: route.proxy_header,
             connect: route.connect_request(site.target()).map(Arc::from),
             offer: offer.map(Arc::new),
@@ -281,7 +281,7 @@ pub(crate) struct Connector {
     /// Which address and which source are next, and how far apart those of one part are.
     next: usize,
     step: usize,
-    row: Backoff,
+    backoff: Backoff,
     /// The longest pause where something waits.
     longest: Nanos,
     pace: Option<Rc<Cell<OpeningPace>>>,
@@ -324,8 +324,8 @@ impl Connector {
     ) -> Self {
         let (next, step) = (part.index() as usize, part.of() as usize);
         let pace = pace.map(|pace| Rc::new(Cell::new(pace)));
-        let (row, longest) = (Backoff::default(), MAX_PAUSE_OF_REQUESTS);
-        Self { addresses, beginning, clock, next, step, row, longest, pace }
+        let (backoff, longest) = (Backoff::default(), MAX_PAUSE_OF_REQUESTS);
+        Self { addresses, beginning, clock, next, step, backoff, longest, pace }
     }
 
     /// For WebSockets.
@@ -336,7 +336,7 @@ impl Connector {
     /// Another one to the same target, and the two open connections at this pace together, in turn.
     pub(super) fn beside(&self) -> Self {
         let (addresses, beginning) = (self.addresses.clone(), self.beginning.clone());
-        Self { addresses, beginning, row: Backoff::default(), pace: self.pace.clone(), ..*self }
+        Self { addresses, beginning, backoff: Backoff::default(), pace: self.pace.clone(), ..*self }
     }
 
     /// Begins to connect to the next address, and to the others if that fails, unless it is too early after a failure;
@@ -354,24 +354,24 @@ impl Connector {
         self.next = self.next.wrapping_add(self.step);
         // Each part goes through all addresses, and all parts through all sources.
         let first = turn / self.step + turn % self.step;
-        let connecting = Box::pin(dial(self.addresses.get(), first, self.beginning.sources.clone(), turn));
+        let connecting = Box::pin(dial(self.addresses.get(), first, self.beginning.options.clone(), turn));
         let stage = OpeningStage::Connecting(connecting);
         Some(Opening { stage, beginning: self.beginning.clone(), clock: self.clock })
     }
 
     /// A connection that began at `since` was made.
     pub(super) fn succeeded(&mut self, since: Nanos) {
-        self.row.succeeded(since);
+        self.backoff.succeeded(since);
     }
 
     /// A connection that was made is over, and was of use.
     pub(super) fn was_of_use(&mut self) {
-        self.row.was_of_use();
+        self.backoff.was_of_use();
     }
 
     /// A connection that began at `since` could not be made, or broke before it was of use.
     pub(crate) fn failed(&mut self, now: Nanos, since: Nanos) {
-        self.row.failed(now, since);
+        self.backoff.failed(now, since);
     }
 
     /// Why a connection has failed that the peer has answered nothing on: with what else that may come of.
@@ -394,7 +394,8 @@ impl Connector {
 
     /// When the next attempt may be made, if that is not now; `is_awaited`: something waits for it.
     pub(crate) fn next_attempt(&self, is_awaited: bool) -> Option<Nanos> {
-        let not_before = if is_awaited { self.row.next(self.longest) } else { self.row.next_unawaited() };
+        let not_before =
+            if is_awaited { self.backoff.next(self.longest) } else { self.backoff.next_unawaited() };
         let at = not_before.max(self.pace.as_ref().map_or(0, |pace| pace.get().next));
         (at != 0).then_some(at)
     }
@@ -416,7 +417,7 @@ pub(crate) async fn negotiate(
     clock: Clock,
 ) -> Result<Option<Box<[u8]>>, Failure> {
     let beginning = Beginning::new(site, None, Some(offer));
-    let connecting = Box::pin(dial(addresses.get(), 0, beginning.sources.clone(), 0));
+    let connecting = Box::pin(dial(addresses.get(), 0, beginning.options.clone(), 0));
     let mut opening = Opening { stage: OpeningStage::Connecting(connecting), beginning, clock };
     let connected = std::future::poll_fn(|cx| opening.poll(cx)).await?;
     Ok(connected.secured.and_then(|secured| secured.facts.alpn))

@@ -2,7 +2,7 @@
 //! [`Seen`](super::Seen).
 //!
 //! All processes of a host share that clock, in whatever container or network namespace they are, unless they have a time
-//! own namespace. So both ends say which [`Host`] their clock belongs to, and instants of another one are compared with
+//! namespace of their own. So both ends say which [`Host`] their clock belongs to, and instants of another one are compared with
 //! nothing.
 
 use std::num::NonZeroU32;

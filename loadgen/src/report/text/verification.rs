@@ -36,7 +36,7 @@ pub(super) fn write_findings(found: &Verification, out: &mut dyn Write) -> io::R
             writeln!(out, "  {line}")?;
         }
     }
-    for heads::Section { title, lines } in found.heads.iter().flat_map(|heads| heads::blocks(heads)) {
+    for heads::Section { title, lines } in found.heads.iter().flat_map(|heads| heads::sections(heads)) {
         let end = if lines.is_empty() { "" } else { ":" };
         writeln!(out, "\n{}", wrapped(&printable(&format!("{title}{end}"))))?;
         for line in lines {

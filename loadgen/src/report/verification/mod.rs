@@ -65,7 +65,9 @@ pub(super) fn sentences(found: &Verification) -> Vec<String> {
     if found.repeated.counts.all() > 0 {
         sentences.push(repeated(&found.repeated.counts) + &examples(&found.repeated.examples));
     }
+    let not_compared = found.reordered.as_ref().map_or(0, |order| order.not_compared);
     for (times, what) in [
+        (not_compared, "echoes were not compared in order: loadgen had sent their messages in another"),
         (found.uploads.checked, "uploads were compared with what was sent, by the servers"),
         (found.refused, "were refused by a server before it had processed them"),
         (found.own_attempts, "were further attempts of loadgen itself, and arrived as well"),
@@ -117,7 +119,8 @@ fn first(found: &Verification) -> String {
         return "the request arrived once, and was given its own reply, whole".to_owned();
     }
     if found.is_clean() {
-        let in_order = if found.reordered.is_some() { ", in order on its WebSocket" } else { "" };
+        let is_in_order = found.reordered.as_ref().is_some_and(|order| order.not_compared == 0);
+        let in_order = if is_in_order { ", in order on its WebSocket" } else { "" };
         return format!("each of {all} requests arrived once{in_order}, and was given its own reply, whole");
     }
     match found.hurt() {

@@ -318,7 +318,7 @@ impl About<'_> {
         let there: BTreeSet<u64> = stated.numbers.iter().copied().collect();
         let is_known =
             is_asked && stated.count == stated.numbers.len() as u64 && self.servers.all.forgotten == 0;
-        let mut found = Reordered::default();
+        let mut found = Reordered { not_compared: self.known.unordered, ..Reordered::default() };
         for (number, _) in self.known.behind.iter() {
             let (finding, what) = match there.contains(&number) {
                 true => (&mut found.on_the_way_there, "arrived behind a later one"),

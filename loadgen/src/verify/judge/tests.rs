@@ -253,6 +253,11 @@ fn a_message_that_changed_places_did_so_there_if_a_server_says_so_and_back_if_al
     assert_eq!(told(3, &[5, 7], 1), [1, 0, 1]);
     assert_eq!(told(0, &[], 2), [0, 0, 2]);
     assert!(judged(&known(10, 0), vec![statement(10)]).reordered.is_none());
+    let mut known = known(10, 0);
+    (known.are_messages, known.unordered) = (true, 3);
+    let found = judged(&known, vec![statement(10)]);
+    assert_eq!(found.reordered.as_ref().map(|order| order.not_compared), Some(3));
+    assert!(found.is_clean(), "nothing is wrong with any of them");
 }
 
 #[test]

@@ -179,6 +179,12 @@ impl Sink for Results<'_> {
         }
     }
 
+    fn order_unknown(&mut self) {
+        if let Some(verified) = &mut self.recording.records().verified {
+            verified.order_unknown();
+        }
+    }
+
     fn noted(&mut self, noted: OfStream) {
         if let Some(streams) = &mut self.recording.records().streams {
             streams.note(noted);

@@ -139,11 +139,12 @@ impl SentMessages {
         }
     }
 
-    /// The echo of the one of this number has come: whether that of one that was sent later had come before.
-    pub(super) fn is_behind(&mut self, number: u64) -> bool {
-        let is_behind = self.highest > Some(number) && !self.is_mixed;
+    /// The echo of the one of this number has come: whether that of one that was sent later had come before; none where numbers
+    /// do not say which was sent later.
+    pub(super) fn is_behind(&mut self, number: u64) -> Option<bool> {
+        let is_behind = self.highest > Some(number);
         self.highest = self.highest.max(Some(number));
-        is_behind
+        (!self.is_mixed).then_some(is_behind)
     }
 
     /// Takes out the one of this number, which has been echoed.
@@ -279,9 +280,9 @@ mod tests {
     fn an_echo_is_out_of_order_behind_one_that_was_sent_later_and_by_its_number_alone_if_these_rise() {
         let mut sent = SentMessages::default();
         [3, 5, 9].iter().for_each(|number| sent.push(sent_at(*number)));
-        assert_eq!([3, 9, 5, 9].map(|number| sent.is_behind(number)), [false, false, true, false]);
+        assert_eq!([3, 9, 5, 9].map(|number| sent.is_behind(number)), [false, false, true, false].map(Some));
         sent.push(sent_at(7));
-        assert!(!sent.is_behind(7));
+        assert_eq!(sent.is_behind(7), None);
     }
 
     #[test]

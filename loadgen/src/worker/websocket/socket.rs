@@ -261,6 +261,15 @@ impl Socket {
         }
     }
 
+    /// The echo of this message has come, perhaps behind that of a later one.
+    fn note_order(&mut self, number: u64, sink: &mut impl Sink) {
+        match self.sent.is_behind(number) {
+            Some(false) => {}
+            Some(true) => sink.came_behind(number),
+            None => sink.order_unknown(),
+        }
+    }
+
     fn message(
         &mut self,
         text: bool,
@@ -272,8 +281,8 @@ impl Socket {
     ) {
         let (number, failure) = match self.sent.find(text, content, messages, ids) {
             Echo::Of(number) => {
-                if messages.message.is_verified() && self.sent.is_behind(number) {
-                    sink.came_behind(number);
+                if messages.message.is_verified() {
+                    self.note_order(number, sink);
                 }
                 (number, None)
             }
@@ -293,8 +302,8 @@ impl Socket {
             Echo::Late(number) => {
                 self.is_used = true;
                 sink.came_late(number);
-                if messages.message.is_verified() && self.sent.is_behind(number) {
-                    sink.came_behind(number);
+                if messages.message.is_verified() {
+                    self.note_order(number, sink);
                 }
                 return self.sent.end_late(number);
             }

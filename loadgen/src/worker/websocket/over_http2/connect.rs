@@ -9,7 +9,7 @@ use crate::{clock::Nanos, plan::template::Values, worker::opening::Backoff};
 /// No WebSocket is opened again after some that were of no use, for a while.
 #[derive(Debug, Default)]
 pub(super) struct Pause {
-    row: Backoff,
+    backoff: Backoff,
     until: Option<Nanos>,
 }
 
@@ -27,14 +27,15 @@ impl Pause {
 
     /// A WebSocket that was begun at `since` was of no use. Messages may wait for another where one has carried some.
     pub(super) fn failed(&mut self, now: Nanos, since: Nanos, carries_messages: bool) {
-        self.row.failed(now, since);
-        let next = if carries_messages { self.row.next_of_messages() } else { self.row.next_unawaited() };
+        self.backoff.failed(now, since);
+        let next =
+            if carries_messages { self.backoff.next_of_messages() } else { self.backoff.next_unawaited() };
         self.until = Some(next);
     }
 
     /// One was of use.
     pub(super) fn succeeded(&mut self) {
-        self.row = Backoff::default();
+        self.backoff = Backoff::default();
     }
 }
 
