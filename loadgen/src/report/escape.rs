@@ -16,6 +16,18 @@ pub(super) fn printable(text: &str) -> String {
     shown
 }
 
+/// At most `most` characters of a name, of both of its ends: what distinguishes it from others may be at either.
+pub(super) fn shortened(name: &str, most: usize) -> String {
+    let name = printable(name);
+    let count = name.chars().count();
+    if count <= most {
+        return name;
+    }
+    let begin = most / 2 - 2;
+    let end = name.chars().skip(count - (most - begin - 1));
+    name.chars().take(begin).chain(['~']).chain(end).collect()
+}
+
 /// As Markdown shows it, in one line.
 pub(super) fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -73,5 +85,12 @@ mod tests {
     fn nothing_is_read_as_markdown() {
         assert_eq!(markdown("a|b\n<i>*x*"), r"a\|b \<i\>\*x\*");
         assert_eq!(markdown("changed: :x: http://a"), r"changed: \:x: http\://a");
+    }
+
+    #[test]
+    fn long_names_keep_both_ends() {
+        assert_eq!(shortened("GET /items", 10), "GET /items");
+        assert_eq!(shortened("GET /items at 127.0.0.1:8080", 16), "GET /i~.0.1:8080");
+        assert_eq!(shortened("üüüüüüüü", 7), "ü~üüüüü");
     }
 }

@@ -39,7 +39,13 @@ pub(super) fn lines(summary: &Summary) -> Vec<String> {
     }
     lines.push(match phases.unsuccessful {
         None if phases.is_silent() => {
-            "no request was due after it: nothing is known of what it did".to_owned()
+            let of_all = match summary.not_sent() {
+                0 => "no request was due after it".to_owned(),
+                not_sent => {
+                    format!("no request was sent after it, and {} were due and never sent", count(not_sent))
+                }
+            };
+            format!("{of_all}: nothing is known of what it did")
         }
         None => "every request succeeded from the command on".to_owned(),
         Some((first, last)) => {
@@ -49,7 +55,10 @@ pub(super) fn lines(summary: &Summary) -> Vec<String> {
             };
             let recovered =
                 if happened.recovered { "" } else { "; requests still failed when the run ended" };
-            format!("the first that failed was due at {}, the last one {behind}{recovered}", seconds(first))
+            format!(
+                "the first that failed from the command on was due at {}, the last one {behind}{recovered}",
+                seconds(first)
+            )
         }
     });
     lines
@@ -65,4 +74,38 @@ fn part(name: &str, figures: &PhaseFigures) -> String {
         }
     };
     format!("{name}: {all} requests, {} did not succeed{times}", count(figures.unsuccessful))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        planted::{Planted, PlantedEnd, run},
+        recorder::Phases,
+        summary::Happened,
+    };
+
+    #[test]
+    fn what_was_due_after_the_command_and_never_sent_is_told_from_a_time_in_which_nothing_was_due() {
+        let unsent = |n: u64, _| match n {
+            100.. => Planted { end: PlantedEnd::NotSent, ..Planted::default() },
+            _ => Planted::default(),
+        };
+        for (line, said) in [
+            (
+                "-r 100 -d 2s a:1",
+                "no request was sent after it, and 100 were due and never sent: nothing is known",
+            ),
+            ("-r 100 -d 1s a:1", "no request was due after it: nothing is known"),
+        ] {
+            let (command, from, to) = ("true".to_owned(), Duration::ZERO, Duration::from_secs(1));
+            let happened = Happened { command, code: Some(0), from, to, recovered: true };
+            let mut summary = Summary { happened: Some(Box::new(happened)), ..run(line, unsent) };
+            summary.records.phases = Some(Box::<Phases>::default());
+            let lines = lines(&summary);
+            assert!(lines.last().is_some_and(|last| last.starts_with(said)), "{lines:?}");
+        }
+    }
 }

@@ -374,11 +374,18 @@ impl Summary {
                     ),
                     false => String::new(),
                 };
+                let pause = match self.was_suspended() {
+                    true => format!(
+                        "; loadgen itself was kept from running for {} of the run",
+                        time(self.records.held_up.1 as f64)
+                    ),
+                    false => String::new(),
+                };
                 let outage = self.notable_outage().map(|outage| {
                     let (length, window) = (seconds(outage.length), seconds(nanos(self.window())));
                     format!("; no request succeeded for {length} of the {window}")
                 });
-                let caveat = caveat + &outage.unwrap_or_default();
+                let caveat = caveat + &pause + &outage.unwrap_or_default();
                 format!(
                     "{} requests/s is what {}{} gave: the loop was closed{caveat}",
                     decimal(self.achieved_rate()),
@@ -428,13 +435,18 @@ impl Summary {
         let is_derived = run.streams == 1
             && run.connections < run.max_connections
             && run.max_connections >= run.max_in_flight;
-        if is_in_flight || is_derived {
-            format!("--max-in-flight {}", run.max_in_flight)
-        } else if run.streams > 1 {
-            let option = if run.pipelines() { "pipeline" } else { "streams" };
-            format!("--connections {} with --{option} {}", run.max_connections, run.streams)
-        } else {
-            format!("--connections {}", run.max_connections)
+        let in_flight = format!("--max-in-flight {}", run.max_in_flight);
+        let option = if run.pipelines() { "pipeline" } else { "streams" };
+        let connections = match run.streams {
+            1 => format!("--connections {}", run.max_connections),
+            streams => format!("--connections {} with --{option} {streams}", run.max_connections),
+        };
+        match is_in_flight {
+            _ if is_derived => in_flight,
+            // More of one of them alone changes nothing.
+            _ if run.max_in_flight == by_connections => format!("{in_flight} (and {connections})"),
+            true => in_flight,
+            false => connections,
         }
     }
 }

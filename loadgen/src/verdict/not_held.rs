@@ -27,7 +27,7 @@ pub(super) fn reason(summary: &Summary) -> String {
     let without_reply = counts.offered.saturating_sub(counts.completed() + summary.cut_short());
     if without_reply > 0 && explains(without_reply as f64) {
         let why = most_common_without_reply(summary).unwrap_or_default();
-        let requests = several(counts.offered, "request", "requests");
+        let requests = several(counts.offered - summary.cut_short(), "request", "requests");
         return format!("{} of {requests} got no reply: {why}", count(without_reply));
     }
     if summary.fell_behind() {

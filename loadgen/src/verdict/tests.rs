@@ -719,3 +719,30 @@ fn what_was_not_sent_when_the_command_of_a_run_had_ended_is_not_a_failure() {
     let summary = Summary { happened, ..run("-r 100 -d 2s a:1", unsent) };
     assert_eq!((summary.left_unsent(), summary.failed(), summary.limit()), (0, 100, Limit::Connections));
 }
+
+#[test]
+fn a_closed_loop_says_that_loadgen_itself_was_kept_from_running() {
+    let mut summary = run("-r 100 -d 3s a:1", |_, _| Planted::default());
+    summary.run.rate_per_second = None;
+    assert!(!summary.verdict()[1].contains("kept from running"));
+    summary.records.held_up = (SECOND, SECOND);
+    let limit = &summary.verdict()[1];
+    assert!(limit.contains("; loadgen itself was kept from running for 1.00 s of the run"), "{limit}");
+}
+
+#[test]
+fn where_two_options_have_the_same_bound_both_are_named() {
+    let dropped = |n: u64, _| match n % 4 {
+        0 => Planted { end: PlantedEnd::Dropped, ..Planted::default() },
+        _ => Planted::default(),
+    };
+    for (most, said) in [
+        (6, "--max-in-flight 6 (and --connections 2 with --streams 3) was the limit"),
+        (5, "--max-in-flight 5 was the limit"),
+        (7, "--connections 2 with --streams 3 was the limit"),
+    ] {
+        let line = format!("-r 1000 -d 1s --on-overload drop -c 2 -m 3 --max-in-flight {most} a:1");
+        let limit = &run(&line, dropped).verdict()[1];
+        assert!(limit.starts_with(said), "{limit}");
+    }
+}

@@ -46,7 +46,8 @@ impl<'a> JsonDuring<'a> {
             from_seconds: happened.from.as_secs_f64(),
             to_seconds: to,
             outlasted_load_seconds: summary.outlasted_by().unwrap_or_default().as_secs_f64(),
-            recovered: happened.recovered,
+            // What was due after it and never sent has not succeeded.
+            recovered: happened.recovered && !(phases.is_silent() && summary.not_sent() > 0),
             first_unsuccessful_seconds: phases.unsuccessful.map(|(first, _)| seconds(first)),
             last_unsuccessful_seconds: last,
             recovery_seconds: last.map_or(0.0, |last| (last - to).max(0.0)),

@@ -17,7 +17,11 @@ use std::{
 use crate::{
     numbers::{bytes, count, decimal, seconds, time},
     recorder::{Connections, Sockets, Span},
-    report::{Detail, Report, headline, printable, what_ran},
+    report::{
+        Detail, Report,
+        escape::{printable, shortened},
+        headline, what_ran,
+    },
     summary::Summary,
     verdict::{Judged, RunOutcome},
 };
@@ -373,18 +377,6 @@ fn requests(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-/// At most `most` characters of a name, of both of its ends: what distinguishes it from others may be at either.
-fn shortened(name: &str, most: usize) -> String {
-    let name = printable(name);
-    let count = name.chars().count();
-    if count <= most {
-        return name;
-    }
-    let begin = most / 2 - 2;
-    let end = name.chars().skip(count - (most - begin - 1));
-    name.chars().take(begin).chain(['~']).chain(end).collect()
-}
-
 fn backends(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let all = summary.records.backends.sorted();
     // One may have been named by responses that never ended.
@@ -454,13 +446,6 @@ mod tests {
         recorder::{Backend, Backends},
         verdict::Threshold,
     };
-
-    #[test]
-    fn long_names_keep_both_ends() {
-        assert_eq!(shortened("GET /items", 10), "GET /items");
-        assert_eq!(shortened("GET /items at 127.0.0.1:8080", 16), "GET /i~.0.1:8080");
-        assert_eq!(shortened("üüüüüüüü", 7), "ü~üüüüü");
-    }
 
     fn written(summary: &Summary, detail: Detail) -> String {
         let mut out = Vec::new();

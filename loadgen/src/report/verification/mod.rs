@@ -4,15 +4,18 @@ mod streams;
 
 use contract::ledger::Repeats;
 
-use super::split;
+use super::{escape::shortened, split};
 use crate::{
     clock::nanos,
-    numbers::{count, seconds},
+    numbers::{count, plural, seconds},
     verify::{Example, Finding, Survival, Verification},
 };
 
 /// How many examples of each finding people are shown.
 const SHOWN: usize = 3;
+
+/// How many characters of a server's name.
+const NAME: usize = 39;
 
 /// The sentences, the first of which says whether all is well.
 pub(super) fn sentences(found: &Verification) -> Vec<String> {
@@ -131,12 +134,10 @@ fn first(found: &Verification) -> String {
 }
 
 fn arrived(found: &Verification) -> String {
-    let names: Vec<_> = found.servers.iter().map(|server| server.instance.as_str()).take(8).collect();
+    let names: Vec<_> =
+        found.servers.iter().map(|server| shortened(&server.instance, NAME)).take(8).collect();
     let more = if found.servers.len() > names.len() { ", ..." } else { "" };
-    let servers = match found.servers.len() {
-        1 => "1 server".to_owned(),
-        several => format!("{several} servers"),
-    };
+    let servers = plural(found.servers.len() as u64, "server");
     let asked = match found.epochs_lost.len() {
         0 => "all that replied were asked",
         _ => "not all that replied could be asked",

@@ -319,6 +319,16 @@ impl About<'_> {
         let is_known =
             is_asked && stated.count == stated.numbers.len() as u64 && self.servers.all.forgotten == 0;
         let mut found = Reordered { not_compared: self.known.unordered, ..Reordered::default() };
+        // What came behind at a server and in order back has changed places twice; where loadgen did not send by number, that says
+        // nothing.
+        let twice = there.iter().copied().filter(|number| {
+            let was_sent = self.known.fates.get(*number) != State::UNSEEN;
+            was_sent && self.known.unordered == 0 && self.known.behind.get(*number) == State::UNSEEN
+        });
+        for number in twice {
+            let what = "arrived behind a later one";
+            found.on_the_way_there.add(None, || Some(self.example(number, what)));
+        }
         for (number, _) in self.known.behind.iter() {
             let (finding, what) = match there.contains(&number) {
                 true => (&mut found.on_the_way_there, "arrived behind a later one"),

@@ -248,9 +248,10 @@ fn a_message_that_changed_places_did_so_there_if_a_server_says_so_and_back_if_al
         [order.on_the_way_there.count, order.on_the_way_back.count, order.way_unknown.count]
     };
     assert_eq!(told(0, &[], 1), [0, 2, 0]);
-    // What only a server has seen in another order has come back in the right one.
-    assert_eq!(told(2, &[5, 7], 1), [1, 1, 0]);
-    assert_eq!(told(3, &[5, 7], 1), [1, 0, 1]);
+    // What only a server has seen in another order has changed places there, and back again.
+    assert_eq!(told(2, &[5, 7], 1), [2, 1, 0]);
+    assert_eq!(told(3, &[5, 7], 1), [2, 0, 1]);
+    assert_eq!(told(2, &[5, 77], 1), [1, 1, 0], "one that was not sent");
     assert_eq!(told(0, &[], 2), [0, 0, 2]);
     assert!(judged(&known(10, 0), vec![statement(10)]).reordered.is_none());
     let mut known = known(10, 0);
