@@ -135,7 +135,7 @@ impl Summary {
         self.longest_stall().filter(|stall| self.is_notable(stall.length.saturating_sub(held_up)))
     }
 
-    /// The longest outage, if it is out of the ordinary, and requests failed at [several times](MIN_FAILED) within it.
+    /// The longest outage, if it is out of the ordinary, and requests failed at several times within it.
     #[must_use]
     pub fn notable_outage(&self) -> Option<Span> {
         let (held_up, _) = self.records.held_up;

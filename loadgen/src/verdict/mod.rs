@@ -254,7 +254,7 @@ impl Summary {
         if is_ended_by_command && counts.not_sent <= few(counts.offered) { counts.not_sent } else { 0 }
     }
 
-    /// Requests that were not sent, but for [those](Self::left_unsent) that the end of a command leaves.
+    /// Requests that were not sent, but for those that the end of a command leaves.
     #[must_use]
     pub fn not_sent(&self) -> u64 {
         self.records.counts.not_sent - self.left_unsent()
