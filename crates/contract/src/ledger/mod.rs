@@ -17,7 +17,9 @@ mod again;
 mod fnv;
 mod heads;
 mod instants;
+mod packed;
 mod pages;
+mod repeats;
 mod seen;
 mod statement;
 mod streams;
@@ -27,12 +29,11 @@ use crate::id::{self, Id};
 pub use again::SeenAgain;
 pub use heads::{KeptFields, MAX_SAMPLES, ReplyHead, RequestHead, Sample, is_sampled};
 pub use instants::{Host, Instants};
+pub use packed::Packed;
 pub use pages::{MAX_PAGES, NUMBERS_PER_PAGE, Pages};
+pub use repeats::{Repeat, Repeats};
 pub use seen::{Seen, SeenReader, SeenText, SeenWriter};
-pub use statement::{
-    End, Entry, InvalidStatement, MAX_ENTRIES, MAX_HEADS, OutOfOrder, Packed, Repeat, Repeats, Statement,
-    VERSION,
-};
+pub use statement::{End, Entry, InvalidStatement, MAX_ENTRIES, MAX_HEADS, OutOfOrder, Statement, VERSION};
 pub use streams::{
     CHECKED_TOKEN, FIRST_OF_STREAMS, STREAM_MESSAGE, checked_token, checked_token_id, stream_message,
     stream_message_id,

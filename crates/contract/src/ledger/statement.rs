@@ -5,11 +5,11 @@ use std::{
     fmt,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    MAX_BLOCKS, MAX_BROKEN, MAX_SAMPLES, NUMBERS_PER_PAGE, Pages, Sample, SeenAgain, State, Uploads,
+    MAX_BLOCKS, MAX_BROKEN, MAX_SAMPLES, NUMBERS_PER_PAGE, Packed, Pages, Repeat, Repeats, Sample, SeenAgain,
+    State, Uploads,
     again::{Key, nearer},
 };
 
@@ -126,37 +126,6 @@ impl OutOfOrder {
         self.count = self.count.saturating_add(other.count);
         let room = MAX_BROKEN - self.numbers.len().min(MAX_BROKEN);
         self.numbers.extend(other.numbers.iter().take(room));
-    }
-}
-
-/// Sightings of what had been seen before, by how that had ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Repeats {
-    /// It had been refused before processing.
-    pub after_refusal: u64,
-    /// It had failed: a reply of 5xx, or one that was broken off.
-    pub after_failure: u64,
-    /// It had been answered.
-    pub after_success: u64,
-    /// It had not ended.
-    pub concurrent: u64,
-}
-
-impl Repeats {
-    /// All of them.
-    #[must_use]
-    pub fn all(&self) -> u64 {
-        let kinds = [self.after_refusal, self.after_failure, self.after_success, self.concurrent];
-        kinds.into_iter().fold(0, u64::saturating_add)
-    }
-
-    /// Adds others.
-    pub fn add(&mut self, others: &Self) {
-        self.after_refusal = self.after_refusal.saturating_add(others.after_refusal);
-        self.after_failure = self.after_failure.saturating_add(others.after_failure);
-        self.after_success = self.after_success.saturating_add(others.after_success);
-        self.concurrent = self.concurrent.saturating_add(others.concurrent);
     }
 }
 
@@ -436,121 +405,6 @@ impl Statement {
     }
 }
 
-/// How a request had ended when it was seen again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repeat {
-    /// It had been refused before processing.
-    AfterRefusal,
-    /// It had failed.
-    AfterFailure,
-    /// It had been answered.
-    AfterSuccess,
-    /// It had not ended.
-    Concurrent,
-}
-
-impl Repeat {
-    /// Of two sightings in different places, by their times.
-    #[must_use]
-    pub fn between(one: &Entry, other: &Entry) -> Self {
-        let (first, second) = if one.received_ns <= other.received_ns { (one, other) } else { (other, one) };
-        match first.end {
-            End::Open => Self::Concurrent,
-            _ if first.ended_ns > second.received_ns => Self::Concurrent,
-            End::Refused => Self::AfterRefusal,
-            _ if first.state() == State::WHOLE => Self::AfterSuccess,
-            _ => Self::AfterFailure,
-        }
-    }
-
-    /// For two sightings whose times have been forgotten.
-    #[must_use]
-    pub fn guessed(one: State, other: State) -> Self {
-        match one.min(other) {
-            State::WHOLE => Self::AfterSuccess,
-            State::FAILED => Self::AfterFailure,
-            _ => Self::Concurrent,
-        }
-    }
-
-    /// Counts one.
-    pub fn count(self, repeats: &mut Repeats) {
-        *self.among(repeats) += 1;
-    }
-
-    /// Takes one back that was counted, and turns out to be none.
-    pub fn uncount(self, repeats: &mut Repeats) {
-        let count = self.among(repeats);
-        *count = count.saturating_sub(1);
-    }
-
-    fn among(self, repeats: &mut Repeats) -> &mut u64 {
-        match self {
-            Self::AfterRefusal => &mut repeats.after_refusal,
-            Self::AfterFailure => &mut repeats.after_failure,
-            Self::AfterSuccess => &mut repeats.after_success,
-            Self::Concurrent => &mut repeats.concurrent,
-        }
-    }
-}
-
-/// Pages as text: those in which all is whole as ranges, the others as they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Packed {
-    /// Numbers of pages, from and to, in which each number is [`State::WHOLE`].
-    pub whole: Vec<(u64, u64)>,
-    /// The bytes of other pages in Base64, by the number of the page.
-    pub pages: BTreeMap<u64, String>,
-}
-
-impl Packed {
-    /// Of pages.
-    #[must_use]
-    pub fn of(pages: &Pages) -> Self {
-        let mut packed = Self::default();
-        for (page, bytes) in pages.raw() {
-            if bytes.iter().any(|byte| *byte != u8::MAX) {
-                if bytes.iter().any(|byte| *byte != 0) {
-                    packed.pages.insert(page, STANDARD.encode(bytes));
-                }
-                continue;
-            }
-            match packed.whole.last_mut() {
-                Some((_, last)) if *last + 1 == page => *last = page,
-                _ => packed.whole.push((page, page)),
-            }
-        }
-        packed
-    }
-
-    /// How many pages there are, before they are unpacked: it may be any number.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        let whole = self.whole.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1));
-        whole.fold(self.pages.len() as u64, u64::saturating_add)
-    }
-
-    /// The pages; none if the text is invalid, or has more of them than [`MAX_PAGES`](super::MAX_PAGES).
-    #[must_use]
-    pub fn pages(&self) -> Option<Pages> {
-        let mut pages = Pages::default();
-        let whole = vec![u8::MAX; (NUMBERS_PER_PAGE / 4) as usize];
-        for (first, last) in &self.whole {
-            if first > last || last - first >= super::MAX_PAGES as u64 {
-                return None;
-            }
-            for page in *first..=*last {
-                pages.add_raw(page, &whole)?;
-            }
-        }
-        for (page, text) in &self.pages {
-            pages.add_raw(*page, &STANDARD.decode(text).ok()?)?;
-        }
-        Some(pages)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -568,42 +422,6 @@ mod tests {
             ended_ns,
             sent: 0,
             end,
-        }
-    }
-
-    #[test]
-    fn pages_come_back_from_their_text() {
-        let mut pages = Pages::default();
-        for number in 0..3 * NUMBERS_PER_PAGE {
-            pages.set(number, State::WHOLE);
-        }
-        pages.set(5 * NUMBERS_PER_PAGE + 1, State::OPEN);
-        pages.set(u64::MAX, State::FAILED);
-        let packed = Packed::of(&pages);
-        assert_eq!((&packed.whole, packed.pages.len()), (&vec![(0, 2)], 2));
-        let back = packed.pages().unwrap();
-        assert_eq!(back.iter().collect::<Vec<_>>(), pages.iter().collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn what_is_not_a_text_of_pages_is_refused() {
-        let packed = |whole: &[(u64, u64)], pages: &[(u64, &str)]| Packed {
-            whole: whole.to_vec(),
-            pages: pages.iter().map(|(page, text)| (*page, (*text).to_owned())).collect(),
-        };
-        let page = STANDARD.encode([1; 1024]);
-        assert!(packed(&[(0, 1)], &[(2, &page)]).pages().is_some());
-        for wrong in [
-            packed(&[(1, 0)], &[]),
-            packed(&[(0, u64::MAX)], &[]),
-            packed(&[(u64::MAX, u64::MAX)], &[]),
-            packed(&[(0, 1), (1, 2)], &[]),
-            packed(&[(0, 1)], &[(1, &page)]),
-            packed(&[], &[(1, "AAAA")]),
-            packed(&[], &[(1, "***")]),
-            packed(&[(0, super::super::MAX_PAGES as u64 - 1), (1 << 40, 1 << 40)], &[]),
-        ] {
-            assert!(wrong.pages().is_none(), "{wrong:?}");
         }
     }
 
