@@ -4,6 +4,7 @@
 mod abort;
 mod adapters;
 mod args;
+mod builder;
 mod client_args;
 mod command;
 mod compare;

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::{
     Body, ClientOptions, OnOverload, Plan, PlanError, RequestOptions, Retry, TlsOptions, Version,
-    call::Encoding, call_options::ProtoFiles, lifetime, load, message, places::ValuePlaces, route,
-    target::Braces, tls, verify,
+    call::Encoding, call_options::ProtoFiles, lifetime, load_options::LoadOptions, message,
+    places::ValuePlaces, route, target::Braces, tls, verify,
 };
 use crate::outcome::ExpectedStatus;
 
@@ -25,7 +25,7 @@ pub struct Builder {
     pub(super) workers: Option<usize>,
     pub(super) pin_cpus: bool,
     pub(super) expected_status: ExpectedStatus,
-    pub(super) load: load::LoadOptions,
+    pub(super) load: LoadOptions,
     pub(super) lifetime: lifetime::LifetimeOptions,
     pub(super) route: route::RouteOptions,
     pub(super) client: ClientOptions,
@@ -58,7 +58,7 @@ impl Builder {
             workers: None,
             pin_cpus: false,
             expected_status: ExpectedStatus::default(),
-            load: load::LoadOptions::default(),
+            load: LoadOptions::default(),
             lifetime: lifetime::LifetimeOptions::default(),
             route: route::RouteOptions::default(),
             client: ClientOptions::default(),
@@ -217,7 +217,7 @@ impl Builder {
         self
     }
 
-    /// How long requests become due: [`load::DEFAULT_DURATION`] unless there is a total.
+    /// How long requests become due: [`load::DEFAULT_DURATION`](super::load::DEFAULT_DURATION) unless there is a total.
     #[must_use]
     pub fn duration(mut self, duration: Duration) -> Self {
         self.load.duration = Some(duration);

@@ -7,7 +7,7 @@ use command_line::Refusal;
 use super::{
     PlanError,
     accepted::{self, refused},
-    load::longer_than_zero,
+    load_options::longer_than_zero,
 };
 
 /// The maximum number of requests for each connection that is accepted.

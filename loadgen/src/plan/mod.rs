@@ -19,6 +19,7 @@ pub mod files;
 pub(crate) mod known_keys;
 pub mod lifetime;
 pub mod load;
+mod load_options;
 pub mod message;
 mod methods;
 pub(crate) mod mix;

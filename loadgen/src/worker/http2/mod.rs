@@ -8,6 +8,7 @@ mod gone_away;
 mod proof;
 mod rare;
 mod replies;
+mod requests;
 
 use std::{
     cmp::Reverse,
@@ -17,15 +18,15 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Bytes, BytesMut};
-use http2::{Config, Key, Prepared};
+use http2::{Key, Prepared};
 use transport::{Stream, segments};
 use wire::Fields;
 
 use self::{
-    calls::{CallTable, NextMessage},
+    calls::NextMessage,
     rare::{trailers, write_slowly, write_trailers},
     replies::{Replies, ReplyEvent, Rest},
+    requests::{Http2Requests, PreparedHttp2},
 };
 pub(super) use self::{gone_away::GoneAway, rare::config};
 use contract::id;
@@ -37,8 +38,7 @@ use super::{
 };
 use crate::{
     clock::{Nanos, nanos},
-    outcome::{Arrival, Cause, Failure, InFlight, Outcome, Watch},
-    plan::{Call, ECHO_STREAM, Plan, Request, Site, Target, Texts, rendering::Http2Rendering},
+    outcome::{Arrival, Cause, Failure, InFlight, Outcome},
 };
 
 /// What is said of a server that allows no stream for the length of `--connect-timeout`.
@@ -46,88 +46,6 @@ const NO_STREAMS: &str = "the server allows no streams (SETTINGS_MAX_CONCURRENT_
 
 /// While so much output waits, no more of requests' bodies is added.
 const MAX_OUTPUT: usize = 256 << 10;
-
-/// What is the same in all requests of a pool, and what is read of all replies.
-#[derive(Debug)]
-pub(super) struct Http2Requests {
-    /// By their index in the plan.
-    all: Vec<PreparedHttp2>,
-    texts: Texts,
-    /// Where values of fields and bodies are written that differ each time.
-    value: Vec<u8>,
-    bodies: BytesMut,
-    /// Whether what the server has not processed is retried.
-    resends: bool,
-    /// What connections begin with.
-    config: Box<Config>,
-    /// How fast they read and write, if they are slow.
-    rates: Option<Box<Rates>>,
-    /// What is the same in all gRPC calls, if requests are such.
-    calls: Option<CallTable>,
-    /// Whom they are sent to.
-    target: Target,
-    head: http2::Head,
-}
-
-/// What is the same each time a request is sent.
-#[derive(Debug)]
-struct PreparedHttp2 {
-    fields: Fields,
-    body: Bytes,
-    is_head: bool,
-    /// What comes behind the body.
-    trailers: Option<Arc<Fields>>,
-    /// How long the body waits for the server to ask for it.
-    patience: Option<Nanos>,
-    /// What is looked at in its replies.
-    watch: Option<Box<Watch>>,
-    /// What differs.
-    rendering: Option<Http2Rendering>,
-    /// As it is in the plan.
-    request: Request,
-}
-
-impl PreparedHttp2 {
-    fn of(request: &Request, plan: &Plan) -> Self {
-        Self {
-            fields: request.http2(),
-            body: request.body.clone(),
-            is_head: request.method == http::Method::HEAD,
-            trailers: trailers(&request.upload().trailers),
-            patience: request.upload().patience.map(nanos),
-            watch: Watch::of(request.expectations(), plan.client().follow > 0),
-            rendering: request.http2_rendering(),
-            request: request.clone(),
-        }
-    }
-}
-
-/// Those of a plan, for a server of it.
-impl From<(&Plan, &Site, Texts)> for Http2Requests {
-    fn from((plan, site, texts): (&Plan, &Site, Texts)) -> Self {
-        Self {
-            target: site.target().clone(),
-            all: plan.requests().iter().map(|request| PreparedHttp2::of(request, plan)).collect(),
-            texts,
-            value: Vec::new(),
-            bodies: BytesMut::new(),
-            resends: plan.lifetime().retry.unprocessed(),
-            config: Box::new(config(&plan.client().http2)),
-            rates: Rates::of(plan.client()).map(Box::new),
-            calls: site.target().grpc.then(|| {
-                let calls = plan.requests().iter().map(|request| request.call().and_then(Call::prepared));
-                CallTable::of(calls)
-                    .echoing(
-                        plan.requests()
-                            .iter()
-                            .map(|request| plan.verify().is_some() && request.path() == ECHO_STREAM),
-                    )
-                    .numbered(plan.stream_numbers())
-            }),
-            head: http2::Head::new(),
-        }
-    }
-}
 
 /// A connection.
 pub(super) struct Http2Connection {
