@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How long one test may take.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(180);
 /// The same where everything has its full size.
 const FULL_TIME_LIMIT: Duration = Duration::from_secs(600);
 

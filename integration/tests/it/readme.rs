@@ -25,7 +25,7 @@ use tempfile::TempDir;
 tests!();
 
 /// How long a block may run that does not come to listen.
-pub(crate) const LONGEST: Duration = Duration::from_secs(40);
+pub(crate) const LONGEST: Duration = Duration::from_secs(150);
 
 /// Commands that fail on purpose, by a part of them, and how.
 const FAILING: [(&str, &[&str]); 2] =

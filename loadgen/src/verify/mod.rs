@@ -6,8 +6,12 @@
 mod differences;
 mod heads;
 mod judge;
+mod repeated;
+mod servers;
 mod streams;
 mod survival;
+#[cfg(test)]
+mod tests;
 mod time;
 mod uploads;
 

@@ -7,11 +7,7 @@ use std::{
 
 use contract::ledger::{End, Entry, Repeat, State};
 
-use super::{
-    super::{Example, MAX_EXAMPLES, Repeated},
-    servers::Servers,
-    told,
-};
+use super::{Example, MAX_EXAMPLES, Repeated, judge::told, servers::Servers};
 use crate::clock::Nanos;
 
 /// How often a request was seen.

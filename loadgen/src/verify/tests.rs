@@ -1,8 +1,9 @@
 //! What is said of planted records and statements.
 
-use contract::ledger::{End, Entry, OutOfOrder, Packed, SeenAgain, VERSION};
+use contract::ledger::{End, Entry, OutOfOrder, Packed, Pages, SeenAgain, State, Statement, VERSION};
 
-use super::*;
+use super::{judge::told, *};
+use crate::recorder::{Hurt, MAX_EPOCHS, Verified, fate, reason};
 
 fn known(answered: u64, unanswered: u64) -> Verified {
     let mut known = Verified::default();

@@ -1,10 +1,5 @@
 //! What loadgen recorded, held against what servers state: pure.
 
-mod repeated;
-mod servers;
-#[cfg(test)]
-mod tests;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -12,9 +7,10 @@ use std::{
 
 use contract::ledger::{Pages, State, Statement};
 
-use self::{repeated::repeated, servers::Servers};
 use super::{
     Example, Finding, NeverArrived, Payload, Reordered, Server, TimeSplit, Trust, Verification,
+    repeated::repeated,
+    servers::Servers,
     uploads::{self, SentBody},
 };
 use crate::{
@@ -390,7 +386,7 @@ impl About<'_> {
     }
 }
 
-fn told(hurt: Option<&Hurt>, number: u64, start: Nanos) -> Example {
+pub(super) fn told(hurt: Option<&Hurt>, number: u64, start: Nanos) -> Example {
     Example {
         number,
         // What was due in the warm-up was due before.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use contract::ledger::{Entry, Pages, State, Statement};
 
-use super::super::MAX_EXAMPLES;
+use super::MAX_EXAMPLES;
 
 /// The maximum number of pages of all servers together that are unpacked: 256 MiB.
 const MAX_UNPACKED: u64 = 256 << 10;
