@@ -11,16 +11,9 @@ use crate::message::reply::{Body, Chunks, Part, Stream};
 pub(super) enum ContentSource {
     Bytes(Bytes),
     Pattern(pattern::Range),
-    Chunks(Timed),
+    Chunks(Box<Chunks>),
     /// And what it gave and nobody has taken.
     Stream(Box<dyn Stream>, Bytes),
-}
-
-/// Chunks, each when it is due.
-pub(super) struct Timed {
-    chunks: Box<Chunks>,
-    /// What is left of the chunk that was begun.
-    current: u64,
 }
 
 impl From<Body> for ContentSource {
@@ -28,7 +21,7 @@ impl From<Body> for ContentSource {
         match body {
             Body::Bytes(bytes) => Self::Bytes(bytes),
             Body::Pattern { range, .. } => Self::Pattern(range),
-            Body::Chunks(chunks) => Self::Chunks(Timed { chunks, current: 0 }),
+            Body::Chunks(chunks) => Self::Chunks(chunks),
             Body::Stream(stream) => Self::Stream(stream, Bytes::new()),
         }
     }
@@ -45,15 +38,14 @@ impl ContentSource {
         match self {
             Self::Bytes(bytes) => Some(bytes.len() as u64),
             Self::Pattern(range) => Some(range.left()),
-            Self::Chunks(timed) => Some(timed.chunks.range.left()),
+            Self::Chunks(chunks) => Some(chunks.range.left()),
             Self::Stream(..) => None,
         }
     }
 
     /// What is left of the chunk that comes next, where there are chunks.
     pub(super) fn chunk(&self) -> Option<u64> {
-        let Self::Chunks(Timed { chunks, current, .. }) = self else { return None };
-        Some(if *current > 0 { *current } else { chunks.size.min(chunks.range.left()) })
+        if let Self::Chunks(chunks) = self { Some(chunks.chunk()) } else { None }
     }
 
     /// Whether the next part is content for certain.
@@ -71,7 +63,7 @@ impl ContentSource {
         let piece = match self {
             Self::Bytes(bytes) => first(bytes),
             Self::Pattern(range) => Bytes::from_static(range.piece(most)),
-            Self::Chunks(timed) => ready!(timed.poll(most, cx)),
+            Self::Chunks(chunks) => ready!(chunks.poll_piece(most, cx)),
             Self::Stream(_, rest) if !rest.is_empty() => first(rest),
             Self::Stream(stream, rest) => match ready!(stream.poll_next(cx)) {
                 // A part without content is not the end.
@@ -86,24 +78,6 @@ impl ContentSource {
     }
 }
 
-impl Timed {
-    /// A piece of the next chunk; empty at the end.
-    fn poll(&mut self, most: u64, cx: &mut Context<'_>) -> Poll<Bytes> {
-        let chunks = &mut self.chunks;
-        ready!(chunks.timetable.poll(cx));
-        chunks.timetable.begin();
-        if self.current == 0 {
-            self.current = chunks.size.min(chunks.range.left());
-        }
-        let piece = chunks.range.piece(most.min(self.current));
-        self.current -= piece.len() as u64;
-        if self.current == 0 && chunks.range.left() > 0 {
-            chunks.timetable.advance(chunks.delay);
-        }
-        Poll::Ready(Bytes::from_static(piece))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -111,13 +85,12 @@ mod tests {
     use contract::pattern::Pattern;
 
     use super::*;
-    use crate::message::timetable::{Timetable, parts_when_late};
+    use crate::message::timetable::parts_when_late;
 
     #[tokio::test(start_paused = true)]
     async fn a_late_chunk_does_not_delay_those_after_it() {
         let range = Pattern::new(1 << 16).range(0, 50);
-        let delay = Duration::from_millis(100);
-        let chunks = Chunks { range, size: 10, delay, timetable: Timetable::default() };
+        let chunks = Chunks::new(range, 10, Duration::from_millis(100));
         let mut source = ContentSource::from(Body::Chunks(Box::new(chunks)));
         let next = |cx: &mut Context<'_>| match ready!(source.poll(u64::MAX, cx)) {
             Some(Part::Data(data)) => Poll::Ready(Some(data)),

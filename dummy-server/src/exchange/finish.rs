@@ -15,7 +15,7 @@ use crate::{
     cors,
     cut::Cut,
     ledger::Sighting,
-    message::reply::{Body, Chunks, Fixed, Reply, Stream},
+    message::reply::{Body, Fixed, Reply, Stream},
 };
 
 const CONTENT_LENGTH: Name = Name::new("content-length");
@@ -56,9 +56,7 @@ pub(crate) enum Content {
         range: pattern::Range,
         sized: bool,
     },
-    Chunks(Box<Chunks>),
-    /// And what was taken from the stream and not sent.
-    Stream(Box<dyn Stream>, Bytes),
+    Stream(Box<dyn Stream>),
 }
 
 /// Where fields are written to.
@@ -140,12 +138,12 @@ impl Pending {
         }
         let content = match body {
             _ if status.is_informational() => Content::None,
-            Body::Stream(stream) if !bodiless || stream.is_broken() => Content::Stream(stream, Bytes::new()),
+            Body::Stream(stream) if !bodiless || stream.is_broken() => Content::Stream(stream),
             _ if bodiless => Content::None,
             Body::Bytes(bytes) if bytes.is_empty() => Content::None,
             Body::Bytes(bytes) => Content::Bytes(bytes),
             Body::Pattern { range, sized } => Content::Pattern { range, sized },
-            Body::Chunks(chunks) => Content::Chunks(chunks),
+            Body::Chunks(chunks) => Content::Stream(chunks),
             Body::Stream(_) => Content::None,
         };
         Finished { exchange, status, fixed, fields, length, bodiless, content, flight }
@@ -169,7 +167,7 @@ impl Content {
             Self::None => true,
             Self::Bytes(bytes) => bytes.len() <= room,
             Self::Pattern { range, .. } => range.left() <= room as u64,
-            Self::Chunks(_) | Self::Stream(..) => false,
+            Self::Stream(_) => false,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -102,6 +102,11 @@ pub(crate) trait Stream {
     fn is_broken(&self) -> bool {
         false
     }
+
+    /// Whether nothing follows the content that it has given.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 impl fmt::Debug for dyn Stream {
@@ -154,17 +159,62 @@ pub(crate) struct Chunks {
     /// All bytes of all chunks.
     pub range: pattern::Range,
     /// Bytes in each.
-    pub size: u64,
+    size: u64,
     /// From when one of them is due until the next one is.
-    pub delay: Duration,
+    delay: Duration,
     /// When the next one is due.
-    pub timetable: Timetable,
+    timetable: Timetable,
+    /// What is left of the chunk that was begun.
+    current: u64,
+    /// A chunk is complete, and is to be on the wire before the next one.
+    flushes: bool,
 }
 
 impl Chunks {
-    /// The next chunk; none when all have been taken.
-    pub(crate) fn next(&mut self) -> Option<pattern::Range> {
-        (self.range.left() > 0).then(|| self.range.split_to(self.size))
+    pub(crate) fn new(range: pattern::Range, size: u64, delay: Duration) -> Self {
+        Self { range, size, delay, timetable: Timetable::default(), current: 0, flushes: false }
+    }
+
+    /// What is left of the chunk that comes next.
+    pub(crate) fn chunk(&self) -> u64 {
+        if self.current > 0 { self.current } else { self.size.min(self.range.left()) }
+    }
+
+    /// A piece of the next chunk, of at most `most` bytes; empty at the end.
+    pub(crate) fn poll_piece(&mut self, most: u64, cx: &mut Context<'_>) -> Poll<Bytes> {
+        ready!(self.timetable.poll(cx));
+        self.timetable.begin();
+        self.current = self.chunk();
+        let piece = self.range.piece(most.min(self.current));
+        self.current -= piece.len() as u64;
+        if self.current == 0 && self.range.left() > 0 {
+            self.timetable.advance(self.delay);
+            self.flushes = true;
+        }
+        Poll::Ready(Bytes::from_static(piece))
+    }
+}
+
+impl Stream for Chunks {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        if std::mem::take(&mut self.flushes) {
+            return Poll::Ready(Some(Part::Flush));
+        }
+        if self.current == 0 && self.range.left() > 0 {
+            ready!(self.timetable.poll(cx));
+            self.current = self.chunk();
+            return Poll::Ready(Some(Part::Chunk(self.current)));
+        }
+        let piece = ready!(self.poll_piece(u64::MAX, cx));
+        Poll::Ready((!piece.is_empty()).then_some(Part::Data(piece)))
+    }
+
+    fn needs_room(&self) -> bool {
+        self.current > 0
+    }
+
+    fn is_over(&self) -> bool {
+        self.range.left() == 0
     }
 }
 

@@ -21,18 +21,11 @@ const UNSIZED_PIECE: u64 = 256 << 10;
 pub(super) struct SendingReply {
     content: Content,
     chunking: Chunking,
-    pause: Pause,
+    /// What comes next is made when all that waits has been written.
+    flushes: bool,
     /// There was no room for all of it, or no time.
     full: bool,
     flight: Flight,
-}
-
-/// Between two chunks of which each is to be on the wire by itself.
-enum Pause {
-    None,
-    Flush,
-    /// Until the next one is due.
-    Due,
 }
 
 impl Driver<'_> {
@@ -101,10 +94,9 @@ impl Driver<'_> {
             }
             content => {
                 flight.goes_on();
-                let pause = Pause::None;
                 let chunking = Chunking { coded: chunked, left: 0 };
-                self.current =
-                    Current::Sending(SendingReply { content, chunking, pause, full: false, flight });
+                let (flushes, full) = (false, false);
+                self.current = Current::Sending(SendingReply { content, chunking, flushes, full, flight });
             }
         }
     }
@@ -154,47 +146,27 @@ impl Driver<'_> {
     /// Sends content until enough waits, or the turn is over. True: the reply is complete.
     pub(super) fn send(&mut self, cx: &mut Context<'_>) -> bool {
         let Current::Sending(sending) = &mut self.current else { return false };
-        let SendingReply { content, chunking, pause, full, flight } = sending;
-        if let (Pause::Due, Content::Chunks(chunks)) = (&pause, &mut *content)
-            && chunks.timetable.poll(cx).is_ready()
-        {
-            *pause = Pause::None;
-        }
+        let SendingReply { content, chunking, flushes, full, flight } = sending;
         let output = &mut self.output;
         let most = self.resources.budget.output(MOST_OUTPUT);
-        while matches!(pause, Pause::None) && output.len() < most && !self.resources.turn.step() {
-            let room = (most - output.len()) as u64;
-            let left = match content {
+        while !*flushes && output.len() < most && !self.resources.turn.step() {
+            match content {
                 Content::Pattern { range, .. } => {
-                    flight.sent(chunking.push_range(output, range, UNSIZED_PIECE, room));
-                    range.left()
-                }
-                Content::Chunks(chunks) => {
-                    chunks.timetable.begin();
-                    flight.sent(chunking.push_range(output, &mut chunks.range, chunks.size, room));
-                    if chunking.left == 0 {
-                        *pause = Pause::Flush;
+                    let room = (most - output.len()) as u64;
+                    flight.sent(chunking.push_range(output, range, room));
+                    if range.left() == 0 {
+                        return self.last_part(&wire::Fields::new());
                     }
-                    chunks.range.left()
                 }
-                Content::Stream(stream, _) => match stream.poll_next(cx) {
+                Content::Stream(stream) => match stream.poll_next(cx) {
                     Poll::Pending => return false,
-                    Poll::Ready(Some(Part::Chunk(size))) => {
-                        chunking.begin(output, size);
-                        continue;
-                    }
+                    Poll::Ready(Some(Part::Chunk(size))) => chunking.begin(output, size),
                     Poll::Ready(Some(Part::Data(data))) => {
                         flight.sent(data.len() as u64);
                         chunking.push(output, data);
-                        continue;
                     }
-                    Poll::Ready(Some(Part::Flush)) => {
-                        *pause = Pause::Flush;
-                        break;
-                    }
-                    Poll::Ready(Some(Part::Trailers(trailers))) => {
-                        return self.last_part(&trailers);
-                    }
+                    Poll::Ready(Some(Part::Flush)) => *flushes = true,
+                    Poll::Ready(Some(Part::Trailers(trailers))) => return self.last_part(&trailers),
                     Poll::Ready(Some(Part::Cut(cut))) => {
                         self.cut_off(cut);
                         return true;
@@ -206,9 +178,6 @@ impl Driver<'_> {
                     Poll::Ready(None) => return self.last_part(&wire::Fields::new()),
                 },
                 Content::None | Content::Bytes(_) => break,
-            };
-            if left == 0 {
-                return self.last_part(&wire::Fields::new());
             }
         }
         *full = true;
@@ -230,24 +199,11 @@ impl Driver<'_> {
 
     /// All that waited has been written. True: content was waiting for that.
     pub(super) fn flushed(&mut self) -> bool {
-        let Current::Sending(SendingReply { content, pause, full, .. }) = &mut self.current else {
+        let Current::Sending(SendingReply { content, flushes, full, .. }) = &mut self.current else {
             return false;
         };
-        match (content, &pause) {
-            (Content::Chunks(chunks), Pause::Flush) => {
-                chunks.timetable.advance(chunks.delay);
-                *pause = Pause::Due;
-                true
-            }
-            (Content::Chunks(_), Pause::Due) => false,
-            (Content::Stream(..), Pause::Flush) => {
-                *pause = Pause::None;
-                true
-            }
-            // A stream says by itself when there is more, if it was asked.
-            (Content::Stream(..), _) => std::mem::take(full),
-            _ => true,
-        }
+        // A stream says by itself when there is more, if it was asked.
+        !matches!(content, Content::Stream(_)) || std::mem::take(flushes) || std::mem::take(full)
     }
 }
 
@@ -277,10 +233,10 @@ impl Chunking {
         }
     }
 
-    /// Adds of a range as much as there is room for, in chunks of `size`; how many bytes that were.
-    fn push_range(&mut self, output: &mut Output, range: &mut pattern::Range, size: u64, room: u64) -> u64 {
+    /// Adds of a range as much as there is room for, in chunks of [`UNSIZED_PIECE`]; how many bytes that were.
+    fn push_range(&mut self, output: &mut Output, range: &mut pattern::Range, room: u64) -> u64 {
         if self.left == 0 {
-            self.begin(output, size.min(range.left()));
+            self.begin(output, UNSIZED_PIECE.min(range.left()));
         }
         let mut part = range.split_to(self.left.min(room));
         let count = part.left();

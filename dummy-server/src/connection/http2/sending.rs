@@ -16,38 +16,14 @@ use crate::{
     cut::Cut,
     exchange::{Content, Finished, Flight, Pending},
     lifecycle::orders::Order,
-    message::reply::{Part, Reply, Stream},
+    message::reply::{Part, Reply},
 };
 
 pub(super) struct SendingStream {
-    pub(super) content: Content,
-    /// What is left of the current chunk.
-    pub(super) chunk: Option<pattern::Range>,
-    pub(super) flight: Flight,
-}
-
-impl SendingStream {
-    /// Ready when the next chunk is due.
-    pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.content {
-            Content::Chunks(chunks) => chunks.timetable.poll(cx),
-            _ => Poll::Ready(()),
-        }
-    }
-}
-
-/// What came of sending a stream.
-enum Streamed {
-    /// It is complete.
-    All,
-    /// There is no room for more.
-    Part,
-    /// There is nothing to send yet.
-    Awaited,
-    /// What comes next waits until all before it is on the wire.
-    Flush,
-    /// It was broken off.
-    Cut(Cut),
+    content: Content,
+    /// What was taken from it, if it is a stream, and not sent.
+    rest: Bytes,
+    flight: Flight,
 }
 
 impl Driver<'_> {
@@ -82,7 +58,7 @@ impl Driver<'_> {
             }
         }
         let mut finished = pending.finish(reply);
-        let content = std::mem::replace(&mut finished.content, Content::None);
+        let mut content = std::mem::replace(&mut finished.content, Content::None);
         let nothing = matches!(content, Content::None);
         let prepared = &mut self.prepared;
         self.conn.head(key, nothing, |block| {
@@ -97,15 +73,14 @@ impl Driver<'_> {
         // Most replies are short and fit in one piece.
         if let Content::Pattern { mut range, .. } = content {
             let (room, length) = (self.conn.data_room(key).min(SHARE), range.left());
-            if length <= room as u64 && self.send_range(key, &mut range, room, true) {
+            if length <= room as u64 && self.send_range(key, &mut range, room) {
                 flight.sent(length);
                 flight.whole();
                 return self.replied(key);
             }
-            let content = Content::Pattern { range, sized: true };
-            return self.send(key, SendingStream { content, chunk: None, flight });
+            content = Content::Pattern { range, sized: true };
         }
-        self.send(key, SendingStream { content, chunk: None, flight });
+        self.send(key, SendingStream { content, rest: Bytes::new(), flight });
     }
 
     /// Breaks off a stream, or the connection, with `last` as the last stream that was processed.
@@ -137,9 +112,7 @@ impl Driver<'_> {
             match std::mem::take(&mut slot.work) {
                 Work::None => {}
                 Work::Waiting(pending, _) => pending.refused_by(cut),
-                Work::Sending(mut sending) | Work::Pausing(mut sending) | Work::Awaiting(mut sending) => {
-                    sending.flight.refused_by(cut);
-                }
+                Work::Sending(mut sending) | Work::Awaiting(mut sending) => sending.flight.refused_by(cut),
             }
         }
     }
@@ -180,65 +153,28 @@ impl Driver<'_> {
             }
             Content::Pattern { range, .. } => {
                 let before = range.left();
-                let done = self.send_range(key, range, room, true);
+                let done = self.send_range(key, range, room);
                 flight.sent(before - range.left());
                 done
             }
-            Content::Chunks(chunks) => {
-                chunks.timetable.begin();
-                let mut chunk = match sending.chunk.take() {
-                    Some(chunk) => chunk,
-                    None => chunks.next().unwrap_or_else(|| chunks.range.clone()),
-                };
-                let (last, before) = (chunks.range.left() == 0, chunk.left());
-                let done = self.send_range(key, &mut chunk, room, last);
-                flight.sent(before - chunk.left());
-                if done && !last {
-                    let slot = self.slot(key);
-                    slot.work = Work::Sending(sending);
-                    self.wait_for_flush(key);
-                    return;
-                }
-                sending.chunk = Some(chunk);
-                done
-            }
-            Content::Stream(stream, rest) => match self.send_stream(key, stream, rest, room, flight) {
-                Streamed::All => true,
-                Streamed::Part => false,
-                Streamed::Flush => {
-                    self.slot(key).work = Work::Sending(sending);
-                    self.wait_for_flush(key);
-                    return;
-                }
-                Streamed::Cut(cut) => {
-                    flight.cut(cut, false);
-                    return self.cut_off(key, cut, key.id);
-                }
-                Streamed::Awaited => {
-                    self.waiting += 1;
-                    self.slot(key).work = Work::Awaiting(sending);
-                    return;
-                }
-            },
+            Content::Stream(_) => return self.send_stream(key, sending, room),
         };
         if done {
             sending.flight.whole();
             return self.replied(key);
         }
+        self.send_later(key, sending);
+    }
+
+    /// Goes on when there is room again, and other streams have had their turn.
+    pub(super) fn send_later(&mut self, key: Key, sending: SendingStream) {
         self.slot(key).work = Work::Sending(sending);
         self.conn.want(key);
     }
 
     /// Sends what comes from a stream, as much as there is room for.
-    fn send_stream(
-        &mut self,
-        key: Key,
-        stream: &mut Box<dyn Stream>,
-        rest: &mut Bytes,
-        room: usize,
-        flight: &mut Flight,
-    ) -> Streamed {
-        let mut room = room;
+    fn send_stream(&mut self, key: Key, mut sending: SendingStream, mut room: usize) {
+        let SendingStream { content: Content::Stream(stream), rest, flight } = &mut sending else { return };
         let waker = self.waker(key);
         let mut polled = false;
         loop {
@@ -246,25 +182,36 @@ impl Driver<'_> {
                 let part = rest.split_to(room.min(rest.len()));
                 room -= part.len();
                 flight.sent(part.len() as u64);
-                self.conn.data(key, part, false);
+                let end = rest.is_empty() && stream.is_over();
+                self.conn.data(key, part, end);
+                if end {
+                    break;
+                }
                 if !rest.is_empty() {
-                    return Streamed::Part;
+                    return self.send_later(key, sending);
                 }
             }
             let enough = || self.resources.turn.step() || self.has_enough(&self.resources.budget);
             if room == 0 && stream.needs_room() || std::mem::replace(&mut polled, true) && enough() {
-                return Streamed::Part;
+                return self.send_later(key, sending);
             }
             let next = stream.poll_next(&mut Context::from_waker(&waker));
             // An endpoint that streams may go on reading meanwhile.
             let inbox = self.known(key).and_then(|slot| slot.inbox.clone());
             self.conn.release(key, inbox.map_or(0, |inbox| inbox.take_pulled()));
             match next {
-                Poll::Pending => return Streamed::Awaited,
+                Poll::Pending => {
+                    self.waiting += 1;
+                    self.slot(key).work = Work::Awaiting(sending);
+                    return;
+                }
                 Poll::Ready(Some(Part::Data(data))) => *rest = data,
                 // Frames end where there is no more room.
                 Poll::Ready(Some(Part::Chunk(_))) => {}
-                Poll::Ready(Some(Part::Flush)) => return Streamed::Flush,
+                Poll::Ready(Some(Part::Flush)) => {
+                    self.slot(key).work = Work::Sending(sending);
+                    return self.wait_for_flush(key);
+                }
                 Poll::Ready(Some(Part::Trailers(trailers))) => {
                     flight.trailers(trailers.iter());
                     self.conn.head(key, true, |block| {
@@ -272,14 +219,17 @@ impl Driver<'_> {
                             block.varying(name, value);
                         }
                     });
-                    return Streamed::All;
+                    break;
                 }
                 Poll::Ready(Some(Part::Cut(cut @ Cut::Short))) => {
                     flight.cut(cut, false);
                     self.conn.data_static(key, b"", true);
-                    return Streamed::All;
+                    break;
                 }
-                Poll::Ready(Some(Part::Cut(cut))) => return Streamed::Cut(cut),
+                Poll::Ready(Some(Part::Cut(cut))) => {
+                    flight.cut(cut, false);
+                    return self.cut_off(key, cut, key.id);
+                }
                 Poll::Ready(Some(Part::Constant(trailers))) => {
                     flight.trailers(trailers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
                     self.conn.head(key, true, |block| {
@@ -287,23 +237,25 @@ impl Driver<'_> {
                             block.constant(name.as_bytes(), value.as_bytes());
                         }
                     });
-                    return Streamed::All;
+                    break;
                 }
                 Poll::Ready(None) => {
                     self.conn.data_static(key, b"", true);
-                    return Streamed::All;
+                    break;
                 }
             }
         }
+        flight.whole();
+        self.replied(key);
     }
 
-    /// Sends of a range what there is room for. True: nothing is left of it; `end` then ends the stream.
-    fn send_range(&mut self, key: Key, range: &mut pattern::Range, room: usize, end: bool) -> bool {
+    /// Sends of a range what there is room for. True: nothing is left of it, and the stream has ended.
+    fn send_range(&mut self, key: Key, range: &mut pattern::Range, room: usize) -> bool {
         let mut room = room as u64;
         while room > 0 && range.left() > 0 {
             let piece = range.piece(room);
             room -= piece.len() as u64;
-            self.conn.data_static(key, piece, end && range.left() == 0);
+            self.conn.data_static(key, piece, range.left() == 0);
         }
         range.left() == 0
     }
@@ -335,15 +287,9 @@ impl Driver<'_> {
             let Some((_, key)) = self.after_flush.pop_front_if(|(end, _)| *end <= written) else { break };
             any = true;
             let Some(slot) = self.known(key) else { continue };
-            let Work::Sending(mut sending) = std::mem::take(&mut slot.work) else { continue };
-            let Content::Chunks(chunks) = &mut sending.content else {
+            if let Work::Sending(sending) = std::mem::take(&mut slot.work) {
                 self.send(key, sending);
-                continue;
-            };
-            chunks.timetable.advance(chunks.delay);
-            slot.work = Work::Pausing(sending);
-            self.waiting += 1;
-            self.work_on(key);
+            }
         }
         any
     }

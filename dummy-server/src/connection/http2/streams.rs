@@ -38,8 +38,6 @@ pub(super) enum Work {
     Waiting(Pending, Awaited),
     /// The reply is being sent.
     Sending(SendingStream),
-    /// The next chunk is awaited.
-    Pausing(SendingStream),
     /// More content is awaited.
     Awaiting(SendingStream),
 }
@@ -196,22 +194,13 @@ impl Driver<'_> {
                     }
                 }
             }
-            Work::Pausing(mut sending) => match sending.poll_due(&mut cx) {
-                Poll::Ready(()) => {
-                    slot.work = Work::Sending(sending);
-                    self.waiting -= 1;
-                    self.conn.want(key);
-                }
-                Poll::Pending => slot.work = Work::Pausing(sending),
-            },
             Work::Awaiting(sending) => {
                 self.waiting -= 1;
                 if self.conn.data_room(key) == 0 {
                     // Trailers need no room, and nobody would ask for them until there is some.
                     self.send(key, sending);
-                } else if let Some(slot) = self.known(key) {
-                    slot.work = Work::Sending(sending);
-                    self.conn.want(key);
+                } else {
+                    self.send_later(key, sending);
                 }
             }
             other => slot.work = other,
@@ -257,6 +246,6 @@ impl Slot {
 impl Work {
     /// Whether something else than the client's window is awaited.
     pub(super) fn waits(&self) -> bool {
-        matches!(self, Self::Waiting(..) | Self::Pausing(_) | Self::Awaiting(_))
+        matches!(self, Self::Waiting(..) | Self::Awaiting(_))
     }
 }
