@@ -125,7 +125,7 @@ impl Worker {
             Rc::clone(&budget),
             (aggregator, Rc::clone(&ledger)),
         );
-        let exchange = Exchange::new(context, index, access_log.map(Log::new), Rc::clone(&ledger), behaviour);
+        let exchange = Exchange::new(context, index, access_log.map(Log::new), behaviour);
         let resources = Resources::new(exchange, certificates);
         let connections = RefCell::new(Slab::new());
         let number = first_worker + index;

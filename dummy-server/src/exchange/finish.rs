@@ -1,8 +1,6 @@
 //! The end of an exchange: a [`Reply`] to the fields and content that go on the wire. Lengths, statuses without content and
 //! HEAD are decided here, once for all protocols.
 
-use std::rc::Rc;
-
 use bytes::Bytes;
 use contract::{field, pattern, timing::Timing};
 use http::StatusCode;
@@ -10,10 +8,9 @@ use wire::{Fields, Name};
 
 use super::{Exchange, flight::Flight, sampled::SentFields};
 use crate::{
-    behaviour::{Directives, Framing},
+    behaviour::Framing,
     clock::now_ns,
     cors,
-    cut::Cut,
     ledger::Sighting,
     message::reply::{Body, Fixed, Reply, Stream},
 };
@@ -23,18 +20,9 @@ const DATE: Name = Name::new("date");
 const SEEN: Name = Name::new(field::SEEN);
 const SERVER_TIMING: Name = Name::new(field::SERVER_TIMING);
 
-/// A request that was answered or will be: what its reply's head needs.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    pub(super) exchange: Rc<Exchange>,
-    pub(super) head_only: bool,
-    pub(super) flight: Flight,
-}
-
 /// A reply as it goes on the wire.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    exchange: Rc<Exchange>,
     pub(crate) status: StatusCode,
     fixed: Fixed,
     fields: Fields,
@@ -52,54 +40,42 @@ pub(crate) struct Finished {
 pub(crate) enum Content {
     None,
     Bytes(Bytes),
-    Pattern {
-        range: pattern::Range,
-        sized: bool,
-    },
+    Pattern { range: pattern::Range, sized: bool },
     Stream(Box<dyn Stream>),
 }
 
 /// Where fields are written to.
 pub(crate) trait FieldWriter {
-    /// Those that come with the same values again and again: of the kind of reply, and of the server.
-    fn constants(&mut self, fixed: Fixed, instance: &str);
     /// One whose value does not come again.
     fn varying(&mut self, name: &str, value: &[u8]);
+
     /// The same, of a name that all replies have.
-    fn varying_known(&mut self, name: &Name, value: &[u8]);
+    fn varying_known(&mut self, name: &Name, value: &[u8]) {
+        self.varying(name.as_str(), value);
+    }
+
+    /// Those that come with the same values again and again: of the kind of reply, and of the server.
+    fn constants(&mut self, fixed: Fixed, instance: &str) {
+        for (name, value) in fixed {
+            self.varying(name, value.as_bytes());
+        }
+        self.varying(field::INSTANCE, instance.as_bytes());
+    }
 }
 
-impl Pending {
-    /// What is to be done before there is a reply.
-    pub(crate) fn directives(&self) -> Option<&Directives> {
-        self.flight.extras()?.directives.as_deref()
-    }
-
-    /// There will be no reply: it ends in this way, as was asked for, and `refused` says whether the client knows that it
-    /// was not processed.
-    pub(crate) fn cut(mut self, cut: Cut, refused: bool) {
-        self.flight.cut(cut, refused);
-    }
-
-    /// There will be no reply: it ends because another one is cut in this way, and the client knows that this one was not
-    /// processed.
-    pub(crate) fn refused_by(mut self, cut: Cut) {
-        self.flight.refused_by(cut);
-    }
-
+impl Flight {
     /// The reply as it goes on the wire; it counts as given from now on.
     ///
     /// What a reply to HEAD and the statuses 204, 205 and 304 must not have is taken off (RFC 9110 sections 9.3.2, 8.6
     /// and 15).
     #[inline]
-    pub(crate) fn finish(self, mut reply: Reply) -> Finished {
-        let Self { exchange, head_only, mut flight } = self;
+    pub(crate) fn finish(mut self, exchange: &Exchange, mut reply: Reply) -> Finished {
         reply.hold_large(&exchange.context.budget);
         let Reply { status, mut fixed, mut fields, mut body, mut special } = reply;
         if let Some(hold) = special.as_mut().and_then(|special| special.hold.take()) {
-            flight.extras_mut().hold = Some(hold);
+            self.extras_mut().hold = Some(hold);
         }
-        flight.replied(status, now_ns());
+        self.replied(status, now_ns());
         let mut length = match &body {
             _ if status.is_informational() => None,
             Body::Bytes(bytes) => Some(bytes.len() as u64),
@@ -112,14 +88,14 @@ impl Pending {
             StatusCode::RESET_CONTENT => Some(Some(0)),
             _ => None,
         };
-        let bodiless = head_only || none.is_some();
-        if let Some(sighting) = flight.sighting_if_any()
+        let bodiless = self.head_only || none.is_some();
+        if let Some(sighting) = &mut self.sighting
             && !bodiless
         {
             number(sighting, &mut body);
         }
-        let received_ns = flight.received_ns();
-        if let Some(extras) = flight.extras_if_any() {
+        let received_ns = self.received_ns;
+        if let Some(extras) = &mut self.extras {
             if let Some(plan) = extras.directives.as_mut().and_then(|directives| directives.content.take())
                 && !status.is_informational()
             {
@@ -146,7 +122,7 @@ impl Pending {
             Body::Chunks(chunks) => Content::Stream(chunks),
             Body::Stream(_) => Content::None,
         };
-        Finished { exchange, status, fixed, fields, length, bodiless, content, flight }
+        Finished { status, fixed, fields, length, bodiless, content, flight: self }
     }
 }
 
@@ -174,14 +150,14 @@ impl Content {
 
 impl Finished {
     /// Writes the fields: those of the reply, and what every reply carries.
-    pub(crate) fn write_fields(&self, out: &mut impl FieldWriter) {
-        self.write_to(out);
+    pub(crate) fn write_fields(&self, exchange: &Exchange, out: &mut impl FieldWriter) {
+        self.write_to(exchange, out);
         // Behind all that is the same as in the last reply: a client that reads both looks at the rest alone.
-        if let Some(sighting) = self.flight.sighting() {
+        if let Some(sighting) = &self.flight.sighting {
             sighting.tell(|text| {
                 out.varying_known(&SEEN, text);
                 if sighting.is_sampled() {
-                    self.keep(sighting, text);
+                    self.keep(exchange, sighting, text);
                 }
             });
         }
@@ -189,17 +165,17 @@ impl Finished {
 
     /// Keeps the fields as they are written.
     #[cold]
-    fn keep(&self, sighting: &Sighting, seen: &[u8]) {
+    fn keep(&self, exchange: &Exchange, sighting: &Sighting, seen: &[u8]) {
         sighting.keep_reply(|run| {
             let mut kept = SentFields::of(run);
-            self.write_to(&mut kept);
+            self.write_to(exchange, &mut kept);
             kept.varying_known(&SEEN, seen);
             kept.into_head(self.status)
         });
     }
 
-    fn write_to(&self, out: &mut impl FieldWriter) {
-        out.constants(self.fixed, self.exchange.context.instance);
+    fn write_to(&self, exchange: &Exchange, out: &mut impl FieldWriter) {
+        out.constants(self.fixed, exchange.context.instance);
         for (name, value) in self.fields.iter() {
             // Endpoints write names as texts.
             out.varying(std::str::from_utf8(name).unwrap_or_default(), value);
@@ -207,10 +183,10 @@ impl Finished {
         if let Some(length) = self.length {
             out.varying_known(&CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes());
         }
-        let mut clock = self.exchange.clock.borrow_mut();
-        let (received_ns, replied_ns) = (self.flight.received_ns(), self.flight.replied_ns());
+        let mut clock = exchange.clock.borrow_mut();
+        let Flight { received_ns, replied_ns, .. } = self.flight;
         out.varying_known(&DATE, clock.date(replied_ns));
         let timing = Timing { received_ns, replied_ns };
-        out.varying_known(&SERVER_TIMING, self.exchange.timing.borrow_mut().value(timing));
+        out.varying_known(&SERVER_TIMING, exchange.timing.borrow_mut().value(timing));
     }
 }

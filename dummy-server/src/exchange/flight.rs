@@ -1,12 +1,21 @@
 //! A request in flight, from its head to the last byte of its reply: what is counted and logged at its end.
 
-use std::{num::NonZeroU64, rc::Rc};
+use std::rc::Rc;
 
 use http::StatusCode;
 
+use super::{Exchange, header_flags::HeaderFlags, origin, sampled};
 use crate::{
-    access_log::Open, behaviour::Directives, budget::Hold, clock::now_ns, cut::Cut, ledger::Sighting,
-    lifecycle::Lifecycle, protocol::Protocol, stats::Endpoint,
+    access_log::Open,
+    behaviour::Directives,
+    budget::Hold,
+    clock::now_ns,
+    cut::Cut,
+    ledger::{CameOn, Sighting},
+    lifecycle::Lifecycle,
+    message::Head,
+    protocol::Protocol,
+    stats::Endpoint,
 };
 
 /// A request in flight. Dropping it ends it.
@@ -15,17 +24,19 @@ pub(crate) struct Flight {
     lifecycle: Rc<Lifecycle>,
     endpoint: Endpoint,
     protocol: Protocol,
-    /// When the head was read, and when that of the reply was written, in nanoseconds since the Unix epoch.
-    received_ns: u64,
-    replied_ns: Option<NonZeroU64>,
+    /// The request is one for the head of the reply alone.
+    pub(super) head_only: bool,
+    /// When the head was read, and when that of the reply was written, in nanoseconds since the Unix epoch; 0 before that.
+    pub(super) received_ns: u64,
+    pub(super) replied_ns: u64,
     /// The reply does not end along with its head.
     goes_on: bool,
     /// Bytes of content that have been handed over so far.
     sent: u64,
     /// What few requests have.
-    extras: Option<Box<Extras>>,
+    pub(super) extras: Option<Box<Extras>>,
     /// What the ledger learns of it, if it has a token.
-    sighting: Option<Sighting>,
+    pub(super) sighting: Option<Sighting>,
     /// Its line in the access log, if it gets one.
     line: Option<Box<Open>>,
 }
@@ -44,57 +55,52 @@ pub(super) struct Extras {
 }
 
 impl Flight {
+    /// A request was read.
     pub(super) fn begin(
+        exchange: &Exchange,
         lifecycle: &Rc<Lifecycle>,
+        head: &Head<'_>,
         endpoint: Endpoint,
-        protocol: Protocol,
         received_ns: u64,
-        line: Option<Box<Open>>,
+        flags: &HeaderFlags<'_>,
     ) -> Self {
-        lifecycle.request_begun(protocol);
+        lifecycle.request_begun(head.protocol);
         lifecycle.patience.moved();
-        let lifecycle = Rc::clone(lifecycle);
-        Self {
-            lifecycle,
+        let log = exchange.access_log.as_ref();
+        let mut flight = Self {
+            lifecycle: Rc::clone(lifecycle),
             endpoint,
-            protocol,
+            protocol: head.protocol,
+            head_only: head.method == b"HEAD",
             received_ns,
-            replied_ns: None,
+            replied_ns: 0,
             goes_on: false,
             sent: 0,
             extras: None,
             sighting: None,
-            line,
+            line: log.and_then(|log| log.begin(head, flags.trace(), received_ns)),
+        };
+        let ledger = &exchange.context.ledger;
+        if let Some(id) = flags.token.and_then(|token| ledger.read(token)) {
+            let came_on = Some(CameOn { id: lifecycle.id.get(), counted_by: &lifecycle.counted_by });
+            let mut sighting = ledger.saw(id, head.method, received_ns, came_on);
+            if sighting.is_sampled() {
+                sighting.keep(sampled::request(id.run, lifecycle.id.get(), head));
+            }
+            flight.sighting = Some(sighting);
         }
+        if let Some(traceparent) = flags.traceparent {
+            flight.extras_mut().traceparent = Some(traceparent.into());
+        }
+        if exchange.context.config.cors {
+            flight.extras_mut().allowed_origin = origin(head);
+        }
+        flight
     }
 
-    /// It has a token.
-    pub(super) fn is_noted(&mut self, sighting: Sighting) {
-        self.sighting = Some(sighting);
-    }
-
-    /// What the ledger learns of it, if it has a token.
-    #[inline]
-    pub(super) fn sighting(&self) -> Option<&Sighting> {
-        self.sighting.as_ref()
-    }
-
-    /// The same, to be changed.
-    #[inline]
-    pub(super) fn sighting_if_any(&mut self) -> Option<&mut Sighting> {
-        self.sighting.as_mut()
-    }
-
-    /// What few requests have, if this one does.
-    #[inline]
-    pub(super) fn extras(&self) -> Option<&Extras> {
-        self.extras.as_deref()
-    }
-
-    /// The same, to be changed.
-    #[inline]
-    pub(super) fn extras_if_any(&mut self) -> Option<&mut Extras> {
-        self.extras.as_deref_mut()
+    /// What is to be done before there is a reply.
+    pub(crate) fn directives(&self) -> Option<&Directives> {
+        self.extras.as_ref()?.directives.as_deref()
     }
 
     /// What few requests have, from now on this one.
@@ -109,20 +115,10 @@ impl Flight {
         self.extras.as_mut()?.hold.take()
     }
 
-    /// When the head was read, in nanoseconds since the Unix epoch.
-    pub(super) fn received_ns(&self) -> u64 {
-        self.received_ns
-    }
-
-    /// When the head of the reply was written, in nanoseconds since the Unix epoch; 0 if it was not.
-    pub(super) fn replied_ns(&self) -> u64 {
-        self.replied_ns.map_or(0, NonZeroU64::get)
-    }
-
     /// The reply is known, and its head is written now.
     pub(super) fn replied(&mut self, status: StatusCode, replied_ns: u64) {
         self.lifecycle.accounting.stats.reply(self.endpoint, self.protocol, status);
-        self.replied_ns = NonZeroU64::new(replied_ns);
+        self.replied_ns = replied_ns;
         if let Some(sighting) = &mut self.sighting {
             sighting.replied(status.as_u16(), replied_ns);
         }
@@ -158,17 +154,15 @@ impl Flight {
         if cut != Cut::Hang {
             self.lifecycle.accounting.stats.cut(cut);
         }
-        self.note_cut(cut, refused);
+        if let Some(sighting) = &mut self.sighting {
+            sighting.cut(cut, refused);
+        }
     }
 
     /// It ends because another one is cut in this way, and the client knows that this one was not processed.
     pub(crate) fn refused_by(&mut self, cut: Cut) {
-        self.note_cut(cut, true);
-    }
-
-    fn note_cut(&mut self, cut: Cut, refused: bool) {
         if let Some(sighting) = &mut self.sighting {
-            sighting.cut(cut, refused);
+            sighting.cut(cut, true);
         }
     }
 
@@ -185,10 +179,8 @@ impl Drop for Flight {
     fn drop(&mut self) {
         self.lifecycle.request_ended(self.protocol);
         // Most replies end in the moment in which they begin, and the clock was read then.
-        let ended_ns = match self.replied_ns {
-            Some(replied_ns) if !self.goes_on => replied_ns.get(),
-            _ => now_ns(),
-        };
+        let ended_with_head = self.replied_ns > 0 && !self.goes_on;
+        let ended_ns = if ended_with_head { self.replied_ns } else { now_ns() };
         let duration_ns = ended_ns.saturating_sub(self.received_ns);
         if let Some(sighting) = &mut self.sighting {
             if self.lifecycle.is_broken_off() {
@@ -196,7 +188,7 @@ impl Drop for Flight {
             }
             sighting.ended(ended_ns, self.sent);
         }
-        if self.replied_ns.is_some() {
+        if self.replied_ns > 0 {
             self.lifecycle.accounting.stats.took(self.endpoint, self.protocol, duration_ns);
         }
         if let Some(line) = self.line.take()

@@ -5,7 +5,7 @@ use contract::{
     ledger::Announced,
 };
 
-use crate::{behaviour, message::Head};
+use crate::behaviour;
 
 const TRACEPARENT: &[u8] = b"traceparent";
 
@@ -25,12 +25,7 @@ pub(super) struct HeaderFlags<'a> {
 impl<'a> HeaderFlags<'a> {
     /// Requests without such fields pay for a look at the first byte of each name.
     #[inline]
-    pub(super) fn of(head: &Head<'a>) -> Self {
-        Self::among(head.fields.iter_from(head.pseudo))
-    }
-
-    #[inline]
-    fn among(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+    pub(super) fn among(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         let (mut parents, mut traceparent, mut behaviour, mut token) = (0, None, false, None);
         let mut upload = None;
         for (name, value) in fields {

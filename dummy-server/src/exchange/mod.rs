@@ -18,7 +18,7 @@ use http::StatusCode;
 
 use self::header_flags::HeaderFlags;
 pub(crate) use self::{
-    finish::{Content, FieldWriter, Finished, Pending},
+    finish::{Content, FieldWriter, Finished},
     flight::Flight,
 };
 use crate::{
@@ -28,7 +28,6 @@ use crate::{
     context::ServerContext,
     cors, endpoints,
     grpc_services::Services,
-    ledger::{CameOn, Ledger},
     lifecycle::Lifecycle,
     message::{
         self, Head,
@@ -55,7 +54,6 @@ pub(crate) struct Exchange {
     clock: RefCell<Clock>,
     timing: RefCell<TimingWriter>,
     access_log: Option<Rc<Log>>,
-    ledger: Rc<Ledger>,
     /// What requests share that ask for a behaviour.
     behaviour: Arc<behaviour::BehaviourState>,
     /// This worker's copy of what the server does by default, and which one it is.
@@ -68,7 +66,6 @@ impl Exchange {
         context: Rc<ServerContext>,
         index: usize,
         access_log: Option<Rc<Log>>,
-        ledger: Rc<Ledger>,
         behaviour: Arc<behaviour::BehaviourState>,
     ) -> Rc<Self> {
         Rc::new(Self {
@@ -79,7 +76,6 @@ impl Exchange {
             clock: RefCell::default(),
             timing: RefCell::default(),
             access_log,
-            ledger,
             behaviour,
             default_behaviour: RefCell::default(),
             generation: Cell::new(0),
@@ -114,12 +110,12 @@ enum Way {
 /// Finds the endpoint of a request of this connection and asks it. `received_ns` is when it was read, in nanoseconds since the Unix
 /// epoch.
 pub(crate) fn handle_request(
-    exchange: &Rc<Exchange>,
+    exchange: &Exchange,
     connection: &Rc<Lifecycle>,
     head: &Head<'_>,
     upload: Upload,
     received_ns: u64,
-) -> (Pending, Answer) {
+) -> (Flight, Answer) {
     #[cfg(test)]
     crate::tests::do_harm(head.target);
     let asks_for_call = cors::is_preflight(head) && crate::grpc_services::is_asked_by_preflight(head);
@@ -132,12 +128,12 @@ pub(crate) fn handle_request(
             None => (endpoint, Way::Endpoint(route), in_query),
         }
     };
-    let mut flags = HeaderFlags::of(head);
+    let mut flags = HeaderFlags::among(head.fields.iter_from(head.pseudo));
     if in_query && flags.token.and_then(Id::read).is_none() {
         flags.token = behaviour::token_in_query(head.target);
     }
-    let pending = pending(exchange, connection, head, endpoint, received_ns, &flags);
-    if let Some(sighting) = pending.flight.sighting()
+    let flight = Flight::begin(exchange, connection, head, endpoint, received_ns, &flags);
+    if let Some(sighting) = &flight.sighting
         && !upload.watch(|| sighting.watch_upload(flags.upload, matches!(way, Way::Call)))
     {
         sighting.came_without_body();
@@ -146,9 +142,9 @@ pub(crate) fn handle_request(
     if in_query || flags.behaviour || default.is_some() {
         // Health probes and questions are exempt from the default behaviour.
         let default = default.filter(|_| !is_probe(endpoint, head));
-        return misbehave((exchange, connection), head, upload, way, pending, default.as_deref());
+        return misbehave((exchange, connection), head, upload, way, flight, default.as_deref());
     }
-    (pending, ask(exchange, head, upload, way))
+    (flight, ask(exchange, head, upload, way))
 }
 
 /// The endpoint of a CORS preflight that is allowed whatever it asks for in its query.
@@ -167,13 +163,13 @@ fn allowed_preflight(exchange: &Exchange, head: &Head<'_>, endpoint: Endpoint) -
 /// Asks an endpoint of which the request, or the server's default, wants something out of the ordinary.
 #[cold]
 fn misbehave(
-    (exchange, connection): (&Rc<Exchange>, &Lifecycle),
+    (exchange, connection): (&Exchange, &Lifecycle),
     head: &Head<'_>,
     upload: Upload,
     mut way: Way,
-    mut pending: Pending,
+    mut flight: Flight,
     default: Option<&Behaviour>,
-) -> (Pending, Answer) {
+) -> (Flight, Answer) {
     let answer = match Behaviour::of(head, default) {
         Ok(asked) => {
             match asked.cors {
@@ -182,7 +178,7 @@ fn misbehave(
                 _ => {}
             }
             if let Some(allows) = asked.cors {
-                pending.flight.extras_mut().allowed_origin = origin(head).filter(|_| allows);
+                flight.extras_mut().allowed_origin = origin(head).filter(|_| allows);
             }
             let answering = Answering {
                 shared: &exchange.behaviour,
@@ -194,7 +190,7 @@ fn misbehave(
             let endpoint = |upload| ask(exchange, head, upload, way);
             let (directives, answer) =
                 behaviour::wrap_endpoint(&exchange.context, answering, head, upload, asked, endpoint);
-            pending.flight.extras_mut().directives = Some(Box::new(directives));
+            flight.extras_mut().directives = Some(Box::new(directives));
             answer
         }
         Err(bad) => {
@@ -202,7 +198,7 @@ fn misbehave(
             message::after(upload, Reply::refusal(status, &bad.error, bad.accepted, behaviour::EXAMPLE))
         }
     };
-    (pending, answer)
+    (flight, answer)
 }
 
 /// Whether a request is a health probe, or asks for the help or the ledger.
@@ -211,7 +207,7 @@ fn is_probe(endpoint: Endpoint, head: &Head<'_>) -> bool {
         || endpoint == Endpoint::Grpc && head.target.starts_with(b"/grpc.health.")
 }
 
-fn ask(exchange: &Rc<Exchange>, head: &Head<'_>, upload: Upload, way: Way) -> Answer {
+fn ask(exchange: &Exchange, head: &Head<'_>, upload: Upload, way: Way) -> Answer {
     let route = match way {
         Way::Call => {
             upload.unhurried();
@@ -258,13 +254,13 @@ fn route(exchange: &Exchange, head: &Head<'_>) -> (Endpoint, Result<Route, BadRo
 
 /// A request that no endpoint gets to see: its head broke a rule or a limit.
 pub(crate) fn reject(
-    exchange: &Rc<Exchange>,
+    exchange: &Exchange,
     connection: &Rc<Lifecycle>,
     head: &Head<'_>,
     status: u16,
     reason: &str,
     received_ns: u64,
-) -> (Pending, Reply) {
+) -> (Flight, Reply) {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     let accepted = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
@@ -274,7 +270,7 @@ pub(crate) fn reject(
         _ => "a request as RFC 9110, 9112 and 9113 define it",
     };
     let reply = Reply::refusal(status, &named(reason, head), accepted, "curl http://localhost:8080/");
-    (pending(exchange, connection, head, Endpoint::Rejected, received_ns, &HeaderFlags::default()), reply)
+    (rejected(exchange, connection, head, received_ns), reply)
 }
 
 /// A reason with the request that it is about: what the server has seen of it is what a proxy has made of it.
@@ -287,42 +283,14 @@ fn named(reason: &str, head: &Head<'_>) -> String {
     format!("{reason}: '{} {}{more}'", head.method.escape_ascii(), shown.escape_ascii())
 }
 
-/// A request that gets no reply, and no endpoint to see it: its head broke a rule, and its stream has ended.
-pub(crate) fn give_up(
-    exchange: &Rc<Exchange>,
+/// A request that no endpoint gets to see. Dropped, it got no reply.
+pub(crate) fn rejected(
+    exchange: &Exchange,
     connection: &Rc<Lifecycle>,
     head: &Head<'_>,
     received_ns: u64,
-) {
-    drop(pending(exchange, connection, head, Endpoint::Rejected, received_ns, &HeaderFlags::default()));
-}
-
-fn pending(
-    exchange: &Rc<Exchange>,
-    connection: &Rc<Lifecycle>,
-    head: &Head<'_>,
-    endpoint: Endpoint,
-    received_ns: u64,
-    flags: &HeaderFlags<'_>,
-) -> Pending {
-    let log = exchange.access_log.as_ref();
-    let line = log.and_then(|log| log.begin(head, flags.trace(), received_ns));
-    let mut flight = Flight::begin(connection, endpoint, head.protocol, received_ns, line);
-    if let Some(id) = flags.token.and_then(|token| exchange.ledger.read(token)) {
-        let came_on = Some(CameOn { id: connection.id.get(), counted_by: &connection.counted_by });
-        let mut sighting = exchange.ledger.saw(id, head.method, received_ns, came_on);
-        if sighting.is_sampled() {
-            sighting.keep(sampled::request(id.run, connection.id.get(), head));
-        }
-        flight.is_noted(sighting);
-    }
-    if let Some(traceparent) = flags.traceparent {
-        flight.extras_mut().traceparent = Some(traceparent.into());
-    }
-    if exchange.context.config.cors {
-        flight.extras_mut().allowed_origin = origin(head);
-    }
-    Pending { exchange: Rc::clone(exchange), head_only: head.method == b"HEAD", flight }
+) -> Flight {
+    Flight::begin(exchange, connection, head, Endpoint::Rejected, received_ns, &HeaderFlags::default())
 }
 
 /// The origin of the page that sent a request, if it was one.

@@ -1,15 +1,11 @@
 //! Heads of sampled requests of verified runs and of their replies, as they were on the wire. All other requests pay for a look
 //! at one flag.
 
-use contract::{
-    field,
-    ledger::{KeptFields, ReplyHead, RequestHead, Sample},
-};
+use contract::ledger::{KeptFields, ReplyHead, RequestHead, Sample};
 use http::StatusCode;
-use wire::Name;
 
 use super::FieldWriter;
-use crate::message::{Head, reply::Fixed};
+use crate::message::Head;
 
 /// The head of a request, of which only the number is missing.
 #[cold]
@@ -48,18 +44,7 @@ impl SentFields {
 }
 
 impl FieldWriter for SentFields {
-    fn constants(&mut self, fixed: Fixed, instance: &str) {
-        for (name, value) in fixed {
-            self.varying(name, value.as_bytes());
-        }
-        self.varying(field::INSTANCE, instance.as_bytes());
-    }
-
     fn varying(&mut self, name: &str, value: &[u8]) {
         self.fields.push(self.run, name.as_bytes(), value);
-    }
-
-    fn varying_known(&mut self, name: &Name, value: &[u8]) {
-        self.varying(name.as_str(), value);
     }
 }

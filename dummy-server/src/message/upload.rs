@@ -3,7 +3,7 @@
 //! [`Inbox::is_full`].
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -71,6 +71,8 @@ impl UploadError {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     parts: RefCell<Parts>,
+    /// The client waits for 100 (Continue).
+    expects_continue: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -109,13 +111,23 @@ impl Inbox {
             unhurried: false,
             watch: None,
         };
-        Rc::new(Self { parts: RefCell::new(parts) })
+        Rc::new(Self { parts: RefCell::new(parts), expects_continue: Cell::new(false) })
     }
 
     /// How many bytes were pulled since this was asked last. The endpoint is polled by its engine, which asks
     /// afterwards.
     pub(crate) fn take_pulled(&self) -> usize {
         std::mem::take(&mut self.parts.borrow_mut().pulled)
+    }
+
+    /// Whether the client waits for 100 (Continue).
+    pub(crate) fn expect_continue(&self, expected: bool) {
+        self.expects_continue.set(expected);
+    }
+
+    /// Whether 100 (Continue) is to be sent now: once, and only where the body is waited for (RFC 9110 section 10.1.1).
+    pub(crate) fn take_continue(&self) -> bool {
+        self.expects_continue.get() && self.is_awaited() && self.expects_continue.take()
     }
 
     /// Takes in bytes.

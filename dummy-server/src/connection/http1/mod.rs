@@ -24,7 +24,7 @@ use super::{
 use crate::{
     budget::{Hold, counted},
     endpoints::websocket,
-    exchange::{Flight, Pending},
+    exchange::Flight,
     lifecycle::orders::{Order, Orders},
     message::{
         reply::Awaited,
@@ -97,21 +97,13 @@ enum Current {
     Idle,
     /// The endpoint has not replied; `body` is there for as long as more of it is to come.
     Waiting {
-        pending: Pending,
+        flight: Flight,
         reply: Awaited,
         body: Option<Rc<Inbox>>,
-        asked: Asked,
+        version: Version,
     },
     Sending(SendingReply),
     Upgrading(Options, Flight),
-}
-
-/// What the reply has to know of its request.
-#[derive(Clone, Copy)]
-struct Asked {
-    version: Version,
-    /// The client waits for 100 (Continue).
-    expects_continue: bool,
 }
 
 /// What follows the current request, or the last one.
@@ -234,18 +226,16 @@ impl Driver<'_> {
     /// Goes on with the current request. True: it got so far that input may follow.
     fn work(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.current {
-            Current::Waiting { reply, body, asked, .. } => match reply.as_mut().poll(cx) {
+            Current::Waiting { reply, body, .. } => match reply.as_mut().poll(cx) {
                 Poll::Ready(reply) => {
                     let current = std::mem::replace(&mut self.current, Current::Idle);
-                    if let Current::Waiting { pending, body, asked, .. } = current {
-                        self.respond(pending, reply, asked, body.is_none());
+                    if let Current::Waiting { flight, body, version, .. } = current {
+                        self.respond(flight, reply, version, body.is_none());
                     }
                     true
                 }
                 Poll::Pending => {
-                    // A client wants it only where the body is waited for (RFC 9110 section 10.1.1).
-                    let awaited = body.as_ref().is_some_and(|inbox| inbox.is_awaited());
-                    if awaited && std::mem::take(&mut asked.expects_continue) {
+                    if body.as_ref().is_some_and(|inbox| inbox.take_continue()) {
                         self.output.copy(write::CONTINUE);
                     }
                     false

@@ -10,7 +10,7 @@ use http1::{
     request::{self, Rejection},
 };
 
-use super::{super::socket::CloseReason, After, Asked, Current, Driver};
+use super::{super::socket::CloseReason, After, Current, Driver};
 use crate::{
     clock::now_ns,
     exchange,
@@ -129,7 +129,6 @@ impl Driver<'_> {
     }
 
     fn request(&mut self, fields: &request::RequestHead, end: bool, now: u64) {
-        let mut asked = Asked { version: fields.version, expects_continue: fields.expect_continue && !end };
         if !fields.keep_alive {
             self.after = After::Close { is_read_whole: true };
         }
@@ -137,15 +136,22 @@ impl Driver<'_> {
         let upload = body.as_ref().map_or_else(Upload::none, Upload::from);
         let connection = &self.socket.lifecycle;
         let head = head(fields, self.port, connection);
-        let (pending, answer) =
+        let (flight, answer) =
             exchange::handle_request(&self.resources.exchange, connection, &head, upload, now);
-        if let Some(directives) = pending.directives() {
-            asked.expects_continue &= !directives.withholds_continue;
+        let mut expects_continue = fields.expect_continue;
+        if let Some(directives) = flight.directives() {
+            expects_continue &= !directives.withholds_continue;
             self.inform(&directives.interim);
         }
+        let version = fields.version;
         match answer {
-            Answer::Ready(reply) => self.respond(pending, reply, asked, end),
-            Answer::Waiting(reply) => self.current = Current::Waiting { pending, reply, body, asked },
+            Answer::Ready(reply) => self.respond(flight, reply, version, end),
+            Answer::Waiting(reply) => {
+                if let Some(inbox) = &body {
+                    inbox.expect_continue(expects_continue);
+                }
+                self.current = Current::Waiting { flight, reply, body, version };
+            }
         }
     }
 
@@ -157,7 +163,7 @@ impl Driver<'_> {
         }
         let connection = &self.socket.lifecycle;
         let head = head(fields, self.port, connection);
-        let (pending, reply) = exchange::reject(
+        let (flight, reply) = exchange::reject(
             &self.resources.exchange,
             connection,
             &head,
@@ -165,7 +171,7 @@ impl Driver<'_> {
             rejection.reason,
             now,
         );
-        self.respond(pending, reply, Asked { version: Version::Http11, expects_continue: false }, true);
+        self.respond(flight, reply, Version::Http11, true);
     }
 
     /// The client has closed its end: what has arrived completely is answered.

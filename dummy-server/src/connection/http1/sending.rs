@@ -3,16 +3,16 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use contract::{field::INSTANCE, pattern};
+use contract::pattern;
 use http1::{Version, write};
-use wire::{Name, Output};
+use wire::Output;
 
-use super::{super::socket::CloseReason, After, Asked, Current, Driver, MOST_OUTPUT};
+use super::{super::socket::CloseReason, After, Current, Driver, MOST_OUTPUT};
 use crate::{
     cut::Cut,
-    exchange::{Content, FieldWriter, Finished, Flight, Pending},
+    exchange::{Content, FieldWriter, Finished, Flight},
     lifecycle::orders::Order,
-    message::reply::{Fixed, Part, Reply},
+    message::reply::{Part, Reply},
 };
 
 /// Bytes in a chunk of a body without announced length.
@@ -40,26 +40,33 @@ impl Driver<'_> {
     }
 
     /// Sends a reply, or its beginning; `is_read_whole` says whether all of its request was read.
-    pub(super) fn respond(&mut self, pending: Pending, reply: Reply, asked: Asked, is_read_whole: bool) {
+    pub(super) fn respond(
+        &mut self,
+        mut flight: Flight,
+        reply: Reply,
+        version: Version,
+        is_read_whole: bool,
+    ) {
         if let Some(special) = &reply.special {
             if let Some(cut) = special.cut {
-                pending.cut(cut, false);
+                flight.cut(cut, false);
+                drop(flight);
                 return self.cut_off(cut);
             }
             if special.close {
                 self.after.close();
             }
             if let Some(options) = special.upgrade {
-                let finished = pending.finish(reply);
-                self.write_head(&finished, asked.version, false);
+                let finished = flight.finish(&self.resources.exchange, reply);
+                self.write_head(&finished, version, false);
                 self.current = Current::Upgrading(options, finished.flight);
                 return;
             }
         }
-        let mut finished = pending.finish(reply);
+        let mut finished = flight.finish(&self.resources.exchange, reply);
         let content = std::mem::replace(&mut finished.content, Content::None);
         let unsized_ = finished.length.is_none() && !matches!(content, Content::None);
-        let chunked = unsized_ && !finished.bodiless && asked.version == Version::Http11;
+        let chunked = unsized_ && !finished.bodiless && version == Version::Http11;
         // A body that nobody has read stands where the next request would; one without a length ends with the
         // connection.
         if !is_read_whole {
@@ -67,7 +74,7 @@ impl Driver<'_> {
         } else if unsized_ && !chunked || self.is_last() {
             self.after.close();
         }
-        self.write_head(&finished, asked.version, chunked);
+        self.write_head(&finished, version, chunked);
         let Finished { mut flight, .. } = finished;
         match content {
             Content::None => {
@@ -120,7 +127,7 @@ impl Driver<'_> {
         let out = self.output.buffer();
         let status = finished.status.as_u16();
         write::status_line(out, version, status, write::reason(status).as_bytes());
-        finished.write_fields(&mut Lines(out));
+        finished.write_fields(&self.resources.exchange, &mut Lines(out));
         if chunked {
             write::field(out, b"transfer-encoding", b"chunked");
         }
@@ -269,18 +276,7 @@ fn push_range(output: &mut Output, range: &mut pattern::Range) {
 struct Lines<'a>(&'a mut Vec<u8>);
 
 impl FieldWriter for Lines<'_> {
-    fn constants(&mut self, fixed: Fixed, instance: &str) {
-        for (name, value) in fixed {
-            write::field(self.0, name.as_bytes(), value.as_bytes());
-        }
-        write::field(self.0, INSTANCE.as_bytes(), instance.as_bytes());
-    }
-
     fn varying(&mut self, name: &str, value: &[u8]) {
         write::field(self.0, name.as_bytes(), value);
-    }
-
-    fn varying_known(&mut self, name: &Name, value: &[u8]) {
-        write::field(self.0, name.as_str().as_bytes(), value);
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     cut::Cut,
-    exchange::{Content, Finished, Flight, Pending},
+    exchange::{Content, Finished, Flight},
     lifecycle::orders::Order,
     message::reply::{Part, Reply},
 };
@@ -38,10 +38,10 @@ impl Driver<'_> {
     }
 
     /// Sends a reply, or its beginning.
-    pub(super) fn respond(&mut self, key: Key, pending: Pending, reply: Reply) {
+    pub(super) fn respond(&mut self, key: Key, mut flight: Flight, reply: Reply) {
         if self.is_cut() {
             if key.id > self.last_processed {
-                pending.refused_by(Cut::GoAway(0));
+                flight.refused_by(Cut::GoAway(0));
             }
             return;
         }
@@ -50,20 +50,21 @@ impl Driver<'_> {
                 // Not even begun: the client may send it again (RFC 9113 section 8.7).
                 let refused =
                     matches!(cut, Cut::GoAway(_)) || cut == Cut::ResetStream(Code::REFUSED_STREAM.0);
-                pending.cut(cut, refused);
+                flight.cut(cut, refused);
+                drop(flight);
                 return self.cut_off(key, cut, key.id.saturating_sub(2));
             }
             if special.close {
                 self.socket.lifecycle.give(Order::Drain);
             }
         }
-        let mut finished = pending.finish(reply);
+        let mut finished = flight.finish(&self.resources.exchange, reply);
         let mut content = std::mem::replace(&mut finished.content, Content::None);
         let nothing = matches!(content, Content::None);
-        let prepared = &mut self.prepared;
+        let (prepared, exchange) = (&mut self.prepared, &self.resources.exchange);
         self.conn.head(key, nothing, |block| {
             block.status(finished.status.as_u16());
-            finished.write_fields(&mut Fields { block, prepared });
+            finished.write_fields(exchange, &mut Fields { block, prepared });
         });
         let Finished { mut flight, .. } = finished;
         if nothing {
@@ -111,7 +112,7 @@ impl Driver<'_> {
         for slot in self.slots.iter_mut().filter(|slot| slot.id > last) {
             match std::mem::take(&mut slot.work) {
                 Work::None => {}
-                Work::Waiting(pending, _) => pending.refused_by(cut),
+                Work::Waiting(mut flight, _) => flight.refused_by(cut),
                 Work::Sending(mut sending) | Work::Awaiting(mut sending) => sending.flight.refused_by(cut),
             }
         }

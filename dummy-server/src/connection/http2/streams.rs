@@ -9,7 +9,7 @@ use http2::Key;
 
 use super::{Driver, sending::SendingStream};
 use crate::{
-    exchange::{self, Pending},
+    exchange::{self, Flight},
     lifecycle::Lifecycle,
     message::{
         Head,
@@ -24,8 +24,6 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Slot {
     pub(super) id: u32,
-    /// The client waits for 100 (Continue).
-    pub(super) expects_continue: bool,
     pub(super) inbox: Option<Rc<Inbox>>,
     pub(super) work: Work,
 }
@@ -35,7 +33,7 @@ pub(super) enum Work {
     #[default]
     None,
     /// The endpoint has not replied.
-    Waiting(Pending, Awaited),
+    Waiting(Flight, Awaited),
     /// The reply is being sent.
     Sending(SendingStream),
     /// More content is awaited.
@@ -52,16 +50,16 @@ impl Driver<'_> {
             } else {
                 (421, "the scheme of the request target is neither http nor https")
             };
-            let (pending, reply) =
+            let (flight, reply) =
                 exchange::reject(&self.resources.exchange, connection, &head, status, reason, now);
-            return self.respond(key, pending, reply);
+            return self.respond(key, flight, reply);
         }
         let inbox = (!end).then(|| Inbox::new(&self.resources.budget));
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
-        let mut expects_continue = !end && head.fields.has_token("expect", "100-continue");
-        let (pending, answer) =
+        let mut expects_continue = head.fields.has_token("expect", "100-continue");
+        let (flight, answer) =
             exchange::handle_request(&self.resources.exchange, connection, &head, upload, now);
-        if let Some(directives) = pending.directives() {
+        if let Some(directives) = flight.directives() {
             expects_continue &= !directives.withholds_continue;
             self.inform(key, &directives.interim);
         }
@@ -70,14 +68,16 @@ impl Driver<'_> {
                 if inbox.is_some() && matches!(reply.body, Body::Stream(_)) {
                     self.slot(key).inbox = inbox;
                 }
-                self.respond(key, pending, reply);
+                self.respond(key, flight, reply);
             }
             Answer::Waiting(reply) => {
+                if let Some(inbox) = &inbox {
+                    inbox.expect_continue(expects_continue);
+                }
                 self.waiting += 1;
                 let slot = self.slot(key);
-                slot.expects_continue = inbox.is_some() && expects_continue;
                 slot.inbox = inbox;
-                slot.work = Work::Waiting(pending, reply);
+                slot.work = Work::Waiting(flight, reply);
                 self.fresh.push(key);
             }
         }
@@ -87,7 +87,7 @@ impl Driver<'_> {
     pub(super) fn malformed(&self, fields: &http2::Head, now: u64) {
         let connection = &self.socket.lifecycle;
         let head = head(fields, self.port, connection);
-        exchange::give_up(&self.resources.exchange, connection, &head, now);
+        drop(exchange::rejected(&self.resources.exchange, connection, &head, now));
     }
 
     pub(super) fn slot(&mut self, key: Key) -> &mut Slot {
@@ -174,20 +174,18 @@ impl Driver<'_> {
         let mut cx = Context::from_waker(&waker);
         let Some(slot) = self.known(key) else { return };
         match std::mem::take(&mut slot.work) {
-            Work::Waiting(pending, mut reply) => {
+            Work::Waiting(flight, mut reply) => {
                 let polled = reply.as_mut().poll(&mut cx);
                 let pulled = slot.inbox.as_ref().map_or(0, |inbox| inbox.take_pulled());
                 match polled {
                     Poll::Ready(reply) => {
                         self.waiting -= 1;
                         self.conn.release(key, pulled);
-                        self.respond(key, pending, reply);
+                        self.respond(key, flight, reply);
                     }
                     Poll::Pending => {
-                        slot.work = Work::Waiting(pending, reply);
-                        // A client wants it only where the body is waited for (RFC 9110 section 10.1.1).
-                        let awaited = slot.inbox.as_ref().is_some_and(|inbox| inbox.is_awaited());
-                        if awaited && std::mem::take(&mut slot.expects_continue) {
+                        slot.work = Work::Waiting(flight, reply);
+                        if slot.inbox.as_ref().is_some_and(|inbox| inbox.take_continue()) {
                             self.conn.head(key, false, |block| block.status(100));
                         }
                         self.conn.release(key, pulled);
