@@ -150,7 +150,7 @@ impl Worker {
             self.fleet.leave(self.index);
             return;
         };
-        let lifecycle = Lifecycle::new(stream.addresses(), Arc::clone(&self.stats));
+        let lifecycle = Lifecycle::new(arrived.port, stream.addresses(), Arc::clone(&self.stats));
         let socket =
             SharedSocket::new(stream, Rc::clone(&lifecycle), self.resources.context.buffers.largest_write());
         if self.shutdown.phase() >= Phase::Closing {
@@ -163,7 +163,7 @@ impl Worker {
         self.stats.connections_opened.add(1);
         let admission = Admission { worker: Rc::clone(self), key, lifecycle };
         tokio::task::spawn_local(async move {
-            connection::serve(arrived.port, Rc::clone(&admission.worker.resources), socket).await;
+            connection::serve(Rc::clone(&admission.worker.resources), socket).await;
         });
     }
 

@@ -37,17 +37,13 @@ pub(super) struct Established {
 }
 
 /// Takes what comes before HTTP. None when that has failed, or when the connection was ordered to end.
-pub(super) async fn perform(
-    port: Port,
-    resources: &Resources,
-    socket: &Rc<SharedSocket>,
-) -> Option<Established> {
+pub(super) async fn perform(resources: &Resources, socket: &Rc<SharedSocket>) -> Option<Established> {
     let mut established = Established::default();
     let mut prelude = Prelude::default();
     if resources.context.config.proxy_protocol != ProxyProtocol::Off {
         (prelude.proxied, established.first) = proxy_header(resources, socket).await?;
     }
-    if port == Port::Tls {
+    if socket.lifecycle.port == Port::Tls {
         let facts = tls_handshake(std::mem::take(&mut established.first), resources, socket).await?;
         established.http2 = facts.alpn.as_deref().map(|name| name == b"h2");
         prelude.tls = Some(facts);
@@ -99,7 +95,7 @@ async fn proxy_header(
     });
     let refused = match outcome.await {
         Ok((header, length)) => {
-            socket.lifecycle.accounting.stats.bytes_received.add(length as u64);
+            socket.lifecycle.stats.bytes_received.add(length as u64);
             bytes.drain(..length);
             return Some((header, bytes));
         }
@@ -131,9 +127,7 @@ async fn tls_handshake(first: Vec<u8>, resources: &Resources, socket: &Rc<Shared
         socket.stream.borrow_mut().poll_handshake(cx).map(Some)
     });
     match outcome.await {
-        Some(Ok(facts)) => {
-            facts.inspect(|facts| socket.lifecycle.accounting.stats.handshakes.complete(facts))
-        }
+        Some(Ok(facts)) => facts.inspect(|facts| socket.lifecycle.stats.handshakes.complete(facts)),
         Some(Err(failure)) => {
             let reason = Reason::from(&failure);
             resources.refusals.tls(socket, reason, &failure);

@@ -15,11 +15,11 @@ use ::http2::PREFACE;
 
 use self::handshake::Established;
 pub(crate) use self::{resources::Resources, socket::SharedSocket};
-use crate::{lifecycle::orders::Order, settings::Port};
+use crate::lifecycle::orders::Order;
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(port: Port, resources: Rc<Resources>, socket: Rc<SharedSocket>) {
-    let Some(Established { first, http2 }) = handshake::perform(port, &resources, &socket).await else {
+pub(crate) async fn serve(resources: Rc<Resources>, socket: Rc<SharedSocket>) {
+    let Some(Established { first, http2 }) = handshake::perform(&resources, &socket).await else {
         return;
     };
     let Some((preface, first)) = sniff(first, &resources, &socket).await else {
@@ -27,9 +27,9 @@ pub(crate) async fn serve(port: Port, resources: Rc<Resources>, socket: Rc<Share
     };
     // What was agreed on is expected: anything else is for that version's engine to refuse.
     if http2.unwrap_or(preface) {
-        http2::serve(port, first, &resources, &socket).await;
+        http2::serve(first, &resources, &socket).await;
     } else {
-        http1::serve(port, first, &resources, &socket).await;
+        http1::serve(first, &resources, &socket).await;
     }
     if socket.lifecycle.is_closed_cleanly() {
         socket::send_close_notify(&socket).await;

@@ -27,7 +27,7 @@ pub(crate) struct Refusals {
 impl Refusals {
     /// A connection was closed for its PROXY header, or for want of one.
     pub(super) fn proxy(&self, socket: &SharedSocket, error: ProxyError, reason: &dyn Display) {
-        socket.lifecycle.accounting.stats.handshakes.proxy_error(error);
+        socket.lifecycle.stats.handshakes.proxy_error(error);
         if let Some(unlogged) = self.proxy[error as usize].admit(Instant::now()) {
             let (peer, reason) = (peer(socket), cut(reason));
             tracing::warn!(peer, kind = error.name(), unlogged, "PROXY header refused: {reason}");
@@ -36,7 +36,7 @@ impl Refusals {
 
     /// A handshake of TLS has failed.
     pub(super) fn tls(&self, socket: &SharedSocket, kind: Reason, reason: &dyn Display) {
-        socket.lifecycle.accounting.stats.handshakes.failure(kind);
+        socket.lifecycle.stats.handshakes.failure(kind);
         // A client that just goes is a port scan or a balancer's check.
         if kind == Reason::Closed {
             return;

@@ -119,7 +119,7 @@ pub(crate) fn handle_request(
     #[cfg(test)]
     crate::tests::do_harm(head.target);
     let asks_for_call = cors::is_preflight(head) && crate::grpc_services::is_asked_by_preflight(head);
-    let (endpoint, way, in_query) = if is_call(head) && !asks_for_call {
+    let (endpoint, way, in_query) = if is_call(connection.port, head) && !asks_for_call {
         (Endpoint::Grpc, Way::Call, false)
     } else {
         let (endpoint, route, in_query) = route(exchange, head);
@@ -183,9 +183,9 @@ fn misbehave(
             let answering = Answering {
                 shared: &exchange.behaviour,
                 worker: exchange.index,
-                stats: &connection.accounting.stats,
+                stats: &connection.stats,
                 // It has been counted already.
-                number: connection.accounting.requests(),
+                number: connection.requests(),
             };
             let endpoint = |upload| ask(exchange, head, upload, way);
             let (directives, answer) =
@@ -313,9 +313,9 @@ fn acceptable(head: &Head<'_>, route: Result<Route, BadRoute>) -> Result<Route, 
 
 /// Whether it is a gRPC call, on whatever port. On the port for calls everything counts as one, and is refused if it is not,
 /// except the question what was seen of a verified run: a client that has sent calls there knows no other port.
-fn is_call(head: &Head<'_>) -> bool {
+fn is_call(port: Port, head: &Head<'_>) -> bool {
     let grpc = |content_type| crate::grpc_services::is_call(content_type, head.protocol);
     let asks_for_ledger = || head.method == b"GET" && head.path_and_query().starts_with(b"/ledger?");
-    head.port == Port::Grpc && !asks_for_ledger()
+    port == Port::Grpc && !asks_for_ledger()
         || head.method == b"POST" && head.fields.get("content-type").is_some_and(grpc)
 }

@@ -1,10 +1,9 @@
-//! All that is known of a connection except its socket: its [orders](orders), its [timeouts](patience), its
-//! [counts](accounting) and its [`Peer`].
+//! All that is known of a connection except its socket: its [orders](orders), its [timeouts](patience), its [`Peer`], and
+//! what it has done so far, counted for itself and for its worker.
 //!
 //! An event that concerns several of them is passed on from here. Nothing is decided here, and nothing here reads or
 //! writes. Endpoints and behaviours see none of it but the [`Orders`] and the [`Peer`].
 
-mod accounting;
 pub(crate) mod orders;
 mod patience;
 
@@ -20,11 +19,15 @@ use std::{
 use transport::stream::Presence;
 
 use self::{
-    accounting::Accounting,
     orders::{Order, Orders},
     patience::Patience,
 };
-use crate::{peer::Peer, protocol::Protocol, settings::Limits, stats::Stats};
+use crate::{
+    peer::Peer,
+    protocol::Protocol,
+    settings::{Limits, Port},
+    stats::Stats,
+};
 
 /// How a connection stood when it was looked at.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +47,11 @@ pub(crate) struct ConnectionSnapshot {
 /// What is known of one connection.
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
+    /// Where it has arrived.
+    pub(crate) port: Port,
     pub(crate) peer: Peer,
-    pub(crate) accounting: Accounting,
+    /// Its worker's.
+    pub(crate) stats: Arc<Stats>,
     pub(crate) orders: Rc<Orders>,
     pub(crate) patience: Patience,
     /// What it is called in the list of connections.
@@ -54,6 +60,13 @@ pub(crate) struct Lifecycle {
     pub(crate) counted_by: Cell<u64>,
     /// What it speaks, as far as that is known.
     pub(crate) protocol: Cell<Option<Protocol>>,
+    /// Requests in flight. A WebSocket is one.
+    in_flight: Cell<u32>,
+    /// Requests so far, those in flight among them.
+    requests: Cell<u64>,
+    /// Bytes so far.
+    bytes_received: Cell<u64>,
+    bytes_sent: Cell<u64>,
     /// It was broken off by this end, whatever was in flight.
     broken_off: Cell<bool>,
     /// The last order came while requests were in flight.
@@ -62,15 +75,24 @@ pub(crate) struct Lifecycle {
 
 impl Lifecycle {
     /// A connection that was accepted now, with the peer's and this end's address; none for Unix sockets.
-    pub(crate) fn new(addresses: Option<(SocketAddr, SocketAddr)>, stats: Arc<Stats>) -> Rc<Self> {
+    pub(crate) fn new(
+        port: Port,
+        addresses: Option<(SocketAddr, SocketAddr)>,
+        stats: Arc<Stats>,
+    ) -> Rc<Self> {
         Rc::new(Self {
+            port,
             peer: Peer::new(addresses),
-            accounting: Accounting::new(stats),
+            stats,
             orders: Rc::default(),
             patience: Patience::new(Instant::now()),
             id: Cell::new(0),
             counted_by: Cell::new(0),
             protocol: Cell::new(None),
+            in_flight: Cell::new(0),
+            requests: Cell::new(0),
+            bytes_received: Cell::new(0),
+            bytes_sent: Cell::new(0),
             broken_off: Cell::new(false),
             cut_short: Cell::new(false),
         })
@@ -84,7 +106,7 @@ impl Lifecycle {
     /// Gives an order; a weaker one than it has changes nothing.
     pub(crate) fn give(&self, order: Order) {
         if self.orders.give(order) {
-            self.cut_short.set(self.accounting.is_busy());
+            self.cut_short.set(self.is_busy());
         }
     }
 
@@ -113,14 +135,16 @@ impl Lifecycle {
     /// Bytes were read.
     #[inline]
     pub(crate) fn received(&self, count: usize) {
-        self.accounting.received(count);
-        self.patience.received(self.accounting.is_busy());
+        self.stats.bytes_received.add(count as u64);
+        self.bytes_received.set(self.bytes_received.get() + count as u64);
+        self.patience.received(self.is_busy());
     }
 
     /// Bytes were written.
     #[inline]
     pub(crate) fn sent(&self, count: usize) {
-        self.accounting.sent(count);
+        self.stats.bytes_sent.add(count as u64);
+        self.bytes_sent.set(self.bytes_sent.get() + count as u64);
         self.patience.sent();
     }
 
@@ -128,22 +152,45 @@ impl Lifecycle {
     #[inline]
     pub(crate) fn request_begun(&self, protocol: Protocol) {
         self.protocol.set(Some(protocol));
-        self.accounting.request_begun(protocol);
+        self.in_flight.set(self.in_flight.get() + 1);
+        self.requests.set(self.requests.get() + 1);
+        self.stats.requests_begun.add(1);
+        if protocol == Protocol::Http2 {
+            self.stats.streams_opened.add(1);
+        }
         self.patience.request_begun();
     }
 
     /// Its reply has been handed over or given up.
     #[inline]
     pub(crate) fn request_ended(&self, protocol: Protocol) {
-        self.accounting.request_ended(protocol);
+        self.in_flight.set(self.in_flight.get() - 1);
+        self.stats.requests_ended.add(1);
+        if protocol == Protocol::Http2 {
+            self.stats.streams_closed.add(1);
+        }
         self.patience.request_ended();
     }
 
     /// The connection was reset, or can't be written to.
     pub(crate) fn lost(&self) {
-        if self.accounting.is_busy() {
-            self.accounting.stats.clients_gone.add(1);
+        if self.is_busy() {
+            self.stats.clients_gone.add(1);
         }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.in_flight.get() > 0
+    }
+
+    /// Requests so far, those in flight among them.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// Bytes that were written so far.
+    pub(crate) fn bytes_sent(&self) -> u64 {
+        self.bytes_sent.get()
     }
 
     /// The client sends nothing more.
@@ -154,17 +201,17 @@ impl Lifecycle {
 
     /// Whether closing now loses no request that was begun. One may still wait in the socket.
     pub(crate) fn may_close(&self) -> bool {
-        let settled = self.patience.had_its_time(self.accounting.requests(), Instant::now());
-        let head_begun = self.patience.is_head_open() && self.accounting.bytes_received() > 0;
-        settled && !self.accounting.is_busy() && !head_begun
+        let settled = self.patience.had_its_time(self.requests(), Instant::now());
+        let head_begun = self.patience.is_head_open() && self.bytes_received.get() > 0;
+        settled && !self.is_busy() && !head_begun
     }
 
     /// Looks at the clock for this connection; `now` is the sweep's. The system is asked for the client's `presence` where
     /// only that can decide it.
     pub(crate) fn sweep(&self, now: Instant, limits: &Limits, presence: impl FnOnce() -> Presence) {
-        let due = self.patience.sweep(now, limits, self.accounting.is_busy(), self.order(), presence);
+        let due = self.patience.sweep(now, limits, self.is_busy(), self.order(), presence);
         if due.client_gone {
-            self.accounting.stats.clients_gone.add(1);
+            self.stats.clients_gone.add(1);
         }
         self.give(due.order);
         if due.wake {
@@ -179,10 +226,10 @@ impl Lifecycle {
             protocol: self.protocol.get(),
             peer: self.peer.address(),
             age: self.patience.accepted().elapsed(),
-            requests: self.accounting.requests(),
-            in_flight: self.accounting.in_flight(),
-            bytes_received: self.accounting.bytes_received(),
-            bytes_sent: self.accounting.bytes_sent(),
+            requests: self.requests(),
+            in_flight: self.in_flight.get(),
+            bytes_received: self.bytes_received.get(),
+            bytes_sent: self.bytes_sent(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use wire::Fields;
 
-use crate::{lifecycle::orders::Orders, peer::Peer, protocol::Protocol, settings::Port};
+use crate::{lifecycle::orders::Orders, peer::Peer, protocol::Protocol};
 
 /// A request without its body.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +18,6 @@ pub(crate) struct Head<'a> {
     pub(crate) fields: &'a Fields,
     pub(crate) pseudo: usize,
     pub(crate) protocol: Protocol,
-    pub(crate) port: Port,
     /// What is at the other end of its connection.
     pub(crate) peer: &'a Peer,
     /// What its connection was ordered to do, for replies that last until then.

@@ -31,14 +31,13 @@ use crate::{
         upload::{Inbox, UploadError},
         websocket::Options,
     },
-    settings::Port,
     turn::give_way,
 };
 
 /// While so much output waits, nothing more is read or sent.
 const MOST_OUTPUT: usize = 256 << 10;
 /// Serves a connection until it ends; `first` was read already.
-pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>, socket: &Rc<SharedSocket>) {
+pub(super) async fn serve(first: Vec<u8>, resources: &Rc<Resources>, socket: &Rc<SharedSocket>) {
     let limits = http1::Limits {
         head: resources.context.config.limits.max_header_bytes as usize,
         ..Default::default()
@@ -46,7 +45,6 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
     let mut driver = Driver {
         reader: request::RequestReader::new(limits),
         output: Output::new(),
-        port,
         resources,
         socket,
         orders: &socket.lifecycle.orders,
@@ -60,10 +58,10 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
         End::Closed(ending) => socket::end(socket, ending).await,
         End::Upgrade(options, mut flight) => {
             flight.goes_on();
-            let before = socket.lifecycle.accounting.bytes_sent();
+            let before = socket.lifecycle.bytes_sent();
             let wire = ByteStream::new(Bytes::from(driver.input.into_rest()), Rc::clone(socket));
             websocket::serve(wire, options, &resources.context, &socket.lifecycle.orders).await;
-            flight.sent(socket.lifecycle.accounting.bytes_sent() - before);
+            flight.sent(socket.lifecycle.bytes_sent() - before);
             flight.whole();
             socket::send_close_notify(socket).await;
         }
@@ -78,7 +76,6 @@ enum End {
 struct Driver<'a> {
     reader: request::RequestReader,
     output: Output,
-    port: Port,
     resources: &'a Rc<Resources>,
     socket: &'a Rc<SharedSocket>,
     /// The connection's, closer at hand.
@@ -212,7 +209,7 @@ impl Driver<'_> {
 
     /// Holds no more of large replies that are written.
     fn replies_written(&mut self) {
-        let written = self.socket.lifecycle.accounting.bytes_sent();
+        let written = self.socket.lifecycle.bytes_sent();
         while self.replies.front().is_some_and(|(end, _)| *end <= written) {
             self.replies.pop_front();
         }

@@ -21,7 +21,6 @@ use crate::{
         upload::{Inbox, Upload, UploadError},
     },
     protocol::Protocol,
-    settings::Port,
 };
 
 /// What is read of requests whose turn has not come.
@@ -135,7 +134,7 @@ impl Driver<'_> {
         let body = (!end).then(|| Inbox::new(&self.resources.budget));
         let upload = body.as_ref().map_or_else(Upload::none, Upload::from);
         let connection = &self.socket.lifecycle;
-        let head = head(fields, self.port, connection);
+        let head = head(fields, connection);
         let (flight, answer) =
             exchange::handle_request(&self.resources.exchange, connection, &head, upload, now);
         let mut expects_continue = fields.expect_continue;
@@ -162,7 +161,7 @@ impl Driver<'_> {
             return self.body_ended(Err(UploadError::malformed(rejection.reason)));
         }
         let connection = &self.socket.lifecycle;
-        let head = head(fields, self.port, connection);
+        let head = head(fields, connection);
         let (flight, reply) = exchange::reject(
             &self.resources.exchange,
             connection,
@@ -189,7 +188,7 @@ impl Driver<'_> {
     }
 }
 
-fn head<'h>(fields: &'h request::RequestHead, port: Port, lifecycle: &'h Lifecycle) -> Head<'h> {
+fn head<'h>(fields: &'h request::RequestHead, lifecycle: &'h Lifecycle) -> Head<'h> {
     let protocol = if fields.version == Version::Http10 { Protocol::Http10 } else { Protocol::Http11 };
     Head {
         method: &fields.method,
@@ -198,7 +197,6 @@ fn head<'h>(fields: &'h request::RequestHead, port: Port, lifecycle: &'h Lifecyc
         fields: &fields.fields,
         pseudo: 0,
         protocol,
-        port,
         peer: &lifecycle.peer,
         orders: &lifecycle.orders,
     }

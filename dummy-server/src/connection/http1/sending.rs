@@ -86,10 +86,8 @@ impl Driver<'_> {
                 flight.whole();
                 self.output.push(bytes);
                 if let Some(hold) = flight.take_hold() {
-                    self.replies.push_back((
-                        self.socket.lifecycle.accounting.bytes_sent() + self.output.len() as u64,
-                        hold,
-                    ));
+                    self.replies
+                        .push_back((self.socket.lifecycle.bytes_sent() + self.output.len() as u64, hold));
                 }
                 self.replied();
             }

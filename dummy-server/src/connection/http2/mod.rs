@@ -31,7 +31,6 @@ use crate::{
     lifecycle::orders::{Order, Orders},
     message::upload::UploadError,
     protocol::Protocol,
-    settings::Port,
     turn::give_way,
 };
 
@@ -45,7 +44,7 @@ const GOAWAY_PATIENCE: Duration = Duration::from_secs(2);
 const STALLED: &str = "nothing has moved for --stall-timeout";
 
 /// Serves a connection until it ends; `first` was read already.
-pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>, socket: &Rc<SharedSocket>) {
+pub(super) async fn serve(first: Vec<u8>, resources: &Rc<Resources>, socket: &Rc<SharedSocket>) {
     socket.lifecycle.patience.head_done();
     socket.lifecycle.protocol.set(Some(Protocol::Http2));
     let mut driver = Driver {
@@ -54,7 +53,6 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
         resources,
         socket,
         orders: &socket.lifecycle.orders,
-        port,
         slots: Vec::new(),
         keys: Vec::new(),
         ready: Ready::default(),
@@ -71,7 +69,7 @@ pub(super) async fn serve(port: Port, first: Vec<u8>, resources: &Rc<Resources>,
         given_up: false,
     };
     let how = poll_fn(|cx| driver.poll(cx)).await;
-    socket.lifecycle.accounting.stats.http2_ended(driver.error, driver.conn.counters());
+    socket.lifecycle.stats.http2_ended(driver.error, driver.conn.counters());
     drop(driver);
     socket::end(socket, how).await;
 }
@@ -114,7 +112,6 @@ struct Driver<'a> {
     socket: &'a Rc<SharedSocket>,
     /// The connection's, closer at hand.
     orders: &'a Orders,
-    port: Port,
     /// By the slot of a stream's key. Streams that were answered inline leave nothing here.
     slots: Vec<Slot>,
     /// A waker for each slot.

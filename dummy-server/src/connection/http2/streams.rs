@@ -17,7 +17,6 @@ use crate::{
         upload::{Inbox, Upload, UploadError},
     },
     protocol::Protocol,
-    settings::Port,
 };
 
 /// What is kept of a stream between wake-ups.
@@ -43,7 +42,7 @@ pub(super) enum Work {
 impl Driver<'_> {
     pub(super) fn request(&mut self, key: Key, end: bool, fields: &http2::Head, now: u64) {
         let connection = &self.socket.lifecycle;
-        let head = head(fields, self.port, connection);
+        let head = head(fields, connection);
         if fields.is_too_large() || fields.has_foreign_scheme() {
             let (status, reason) = if fields.is_too_large() {
                 (431, "the fields are longer than allowed")
@@ -86,7 +85,7 @@ impl Driver<'_> {
     /// A request that broke a rule: its stream is gone, and only the access log shows it.
     pub(super) fn malformed(&self, fields: &http2::Head, now: u64) {
         let connection = &self.socket.lifecycle;
-        let head = head(fields, self.port, connection);
+        let head = head(fields, connection);
         drop(exchange::rejected(&self.resources.exchange, connection, &head, now));
     }
 
@@ -220,7 +219,7 @@ impl Driver<'_> {
     }
 }
 
-fn head<'h>(fields: &'h http2::Head, port: Port, lifecycle: &'h Lifecycle) -> Head<'h> {
+fn head<'h>(fields: &'h http2::Head, lifecycle: &'h Lifecycle) -> Head<'h> {
     Head {
         method: fields.method(),
         target: fields.path(),
@@ -228,7 +227,6 @@ fn head<'h>(fields: &'h http2::Head, port: Port, lifecycle: &'h Lifecycle) -> He
         fields: fields.fields(),
         pseudo: fields.pseudo_fields(),
         protocol: Protocol::Http2,
-        port,
         peer: &lifecycle.peer,
         orders: &lifecycle.orders,
     }
