@@ -29,59 +29,29 @@ pub enum Phase {
 }
 
 /// A handle with which a server is ended, and by which its parts learn of it. Clones are the same handle.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Shutdown(Arc<Shared>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
-    /// A copy of the phase for the request path, which must not take a lock.
+    /// The request path, which must not take a lock, reads it too.
     phase: AtomicU8,
     /// Somebody asked for the abort, rather than the deadline.
     aborted: AtomicBool,
     /// Connections are reset at the abort, as if the machine had gone.
     killed: AtomicBool,
-    /// A copy, as of the phase.
     unhealthy: AtomicBool,
-    watch: watch::Sender<State>,
+    /// Wakes what waits for the phase or the health to change.
+    changed: watch::Sender<()>,
     /// What ends with it, and may end before it.
     parts: Mutex<Vec<Weak<Self>>>,
-}
-
-/// What is waited for.
-#[derive(Clone, Copy, Debug)]
-struct State {
-    phase: Phase,
-    unhealthy: bool,
-}
-
-impl State {
-    fn is_ready(self) -> bool {
-        self.phase == Phase::Serving && !self.unhealthy
-    }
-}
-
-impl Default for Shutdown {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl Shutdown {
     /// A handle for one server.
     #[must_use]
     pub fn new() -> Self {
-        Self::in_phase(Phase::Serving)
-    }
-
-    fn in_phase(phase: Phase) -> Self {
-        Self(Arc::new(Shared {
-            phase: AtomicU8::new(phase as u8),
-            aborted: AtomicBool::new(false),
-            killed: AtomicBool::new(false),
-            unhealthy: AtomicBool::new(false),
-            watch: watch::Sender::new(State { phase, unhealthy: false }),
-            parts: Mutex::default(),
-        }))
+        Self::default()
     }
 
     /// A handle for one of several servers of a process: it follows this one through the phases, and may be ahead of it.
@@ -89,7 +59,8 @@ impl Shutdown {
         let mut parts = lock(&self.0.parts);
         parts.retain(|part| part.strong_count() > 0);
         // With the lock held: a phase that is not seen here is passed on when the lock is free.
-        let part = Self::in_phase(self.phase());
+        let part = Self::new();
+        part.advance(self.phase());
         parts.push(Arc::downgrade(&part.0));
         part
     }
@@ -142,33 +113,33 @@ impl Shutdown {
     /// Sets whether it counts as healthy: an unhealthy server still serves.
     pub(crate) fn set_healthy(&self, healthy: bool) {
         self.0.unhealthy.store(!healthy, Ordering::Relaxed);
-        self.0.watch.send_modify(|now| now.unhealthy = !healthy);
+        self.0.changed.send_replace(());
     }
 
     /// Waits until [`Self::is_ready`] differs from `told`; None when listeners close before that.
     pub(crate) async fn readiness_after(&self, told: bool) -> Option<bool> {
-        let mut watch = self.0.watch.subscribe();
-        let changed = watch.wait_for(|now| now.phase >= Phase::Closing || now.is_ready() != told).await;
-        // The sender lives in self, so the wait can't fail.
-        changed.ok().filter(|now| now.is_ready() != told).map(|now| now.is_ready())
+        let mut ready = told;
+        self.until(|| {
+            ready = self.is_ready();
+            ready != told || self.phase() >= Phase::Closing
+        })
+        .await;
+        (ready != told).then_some(ready)
     }
 
     /// Waits until the phase is `phase` or later.
     pub async fn reached(&self, phase: Phase) {
+        self.until(|| self.phase() >= phase).await;
+    }
+
+    async fn until(&self, mut is_so: impl FnMut() -> bool) {
         // The sender lives in self, so the wait can't fail.
-        let _ = self.0.watch.subscribe().wait_for(|now| now.phase >= phase).await;
+        let _ = self.0.changed.subscribe().wait_for(|()| is_so()).await;
     }
 
     pub(crate) fn advance(&self, phase: Phase) {
-        let forward = self.0.watch.send_if_modified(|now| {
-            let forward = phase > now.phase;
-            if forward {
-                now.phase = phase;
-                self.0.phase.store(phase as u8, Ordering::Relaxed);
-            }
-            forward
-        });
-        if forward {
+        if self.0.phase.fetch_max(phase as u8, Ordering::Relaxed) < phase as u8 {
+            self.0.changed.send_replace(());
             let parts = lock(&self.0.parts);
             for part in parts.iter().filter_map(Weak::upgrade) {
                 Self(part).advance(phase);
