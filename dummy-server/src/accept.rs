@@ -24,7 +24,7 @@ pub(crate) async fn run(listener: Listener, port: Port, worker: Rc<Worker>) {
     if let Err(error) = accept_all(listener, port, &worker).await {
         tracing::error!(%error, "accepting has ended");
     }
-    worker.fleet.accepting.fetch_sub(1, Ordering::Release);
+    worker.server.fleet.accepting.fetch_sub(1, Ordering::Release);
 }
 
 async fn accept_all(listener: Listener, port: Port, worker: &Rc<Worker>) -> io::Result<()> {
@@ -34,13 +34,13 @@ async fn accept_all(listener: Listener, port: Port, worker: &Rc<Worker>) -> io::
     loop {
         let accepted = tokio::select! {
             biased;
-            accepted = listener.accept_outside_reserve(in_reserve, &worker.fleet) => accepted,
-            () = worker.shutdown.reached(Phase::Closing) => break,
+            accepted = listener.accept_outside_reserve(in_reserve, &worker.server.fleet) => accepted,
+            () = worker.server.shutdown.reached(Phase::Closing) => break,
         };
         match accepted {
             Ok(socket) => {
                 back_off = SHORTEST_BACK_OFF;
-                in_reserve = worker.fleet.is_in_reserve(&socket);
+                in_reserve = worker.server.fleet.is_in_reserve(&socket);
                 place(socket, port, worker);
             }
             Err(error) if concerns_one_connection(&error) => {}
@@ -49,7 +49,7 @@ async fn accept_all(listener: Listener, port: Port, worker: &Rc<Worker>) -> io::
                 tracing::warn!(%error, pause_ms = back_off.as_millis(), "can't accept, trying again");
                 tokio::select! {
                     () = tokio::time::sleep(back_off) => {}
-                    () = worker.shutdown.reached(Phase::Closing) => break,
+                    () = worker.server.shutdown.reached(Phase::Closing) => break,
                 }
                 back_off = (back_off * 2).min(LONGEST_BACK_OFF);
             }
@@ -57,10 +57,10 @@ async fn accept_all(listener: Listener, port: Port, worker: &Rc<Worker>) -> io::
     }
     // What the kernel has accepted for us is served; only then is the socket closed.
     let listener = listener.into_std()?;
-    while worker.shutdown.phase() < Phase::Aborted {
-        match accept_now(&listener, in_reserve, &worker.fleet) {
+    while worker.server.shutdown.phase() < Phase::Aborted {
+        match accept_now(&listener, in_reserve, &worker.server.fleet) {
             Ok(socket) => {
-                in_reserve = worker.fleet.is_in_reserve(&socket);
+                in_reserve = worker.server.fleet.is_in_reserve(&socket);
                 place(socket, port, worker);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -84,21 +84,21 @@ pub(crate) fn concerns_one_connection(error: &io::Error) -> bool {
 }
 
 fn place(socket: Socket, port: Port, worker: &Rc<Worker>) {
-    if worker.fleet.open() >= worker.config.limits.max_connections {
+    if worker.server.fleet.open() >= worker.server.config.limits.max_connections {
         worker.stats.connections_refused.add(1);
         return;
     }
     let arrived = Arrived { socket, port };
-    let seat = worker.fleet.sit(worker.index);
+    let seat = worker.server.fleet.sit(worker.index);
     if seat == worker.index {
         worker.admit(arrived);
         return;
     }
-    match worker.fleet.hand_over(seat, arrived) {
+    match worker.server.fleet.hand_over(seat, arrived) {
         Ok(()) => worker.stats.connections_handed_over.add(1),
         Err(arrived) => {
-            worker.fleet.leave(seat);
-            worker.fleet.take(worker.index);
+            worker.server.fleet.leave(seat);
+            worker.server.fleet.take(worker.index);
             worker.admit(arrived);
         }
     }

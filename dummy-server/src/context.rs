@@ -32,7 +32,7 @@ pub(crate) struct ServerContext {
     /// How busy the worker is, as it last looked.
     pub(crate) load: Cell<WorkerLoad>,
     /// What connections and WebSockets are read into, and gather their output in.
-    pub(crate) buffers: Rc<Buffers>,
+    pub(crate) buffers: Buffers,
 }
 
 impl ServerContext {
@@ -41,17 +41,17 @@ impl ServerContext {
         shutdown: Shutdown,
         instance: &'static str,
         budget: Rc<Budget>,
-        (aggregator, ledger): (Arc<Aggregator>, Rc<Ledger>),
+        aggregator: Arc<Aggregator>,
     ) -> Rc<Self> {
         Rc::new(Self {
             pattern: Pattern::new(config.buffer_size),
-            buffers: Rc::new(Buffers::new(&config)),
+            buffers: Buffers::new(&config),
+            ledger: Ledger::new(instance, aggregator.epoch(), config.buffer_size),
             config,
             shutdown,
             instance,
             budget,
             aggregator,
-            ledger,
             turn: Rc::default(),
             load: Cell::default(),
         })

@@ -25,9 +25,9 @@ use crate::{
     drain::{Phase, Shutdown},
     exchange::Exchange,
     fleet::{Arrived, Fleet},
-    ledger::{self, Aggregator, Ledger},
+    ledger::{self, Aggregator},
     lifecycle::{ConnectionSnapshot, Lifecycle, orders::Order},
-    settings::{Config, Limits},
+    settings::Config,
     stats::Stats,
     tls::Certificates,
 };
@@ -61,17 +61,11 @@ pub(crate) struct Server {
 /// A thread of the server, and what it owns.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    /// In its server, and in the process.
+    /// In its server.
     pub(crate) index: usize,
-    number: usize,
-    all_workers: usize,
-    pub(crate) config: Arc<Config>,
-    pub(crate) shutdown: Shutdown,
+    pub(crate) server: Server,
     pub(crate) stats: Arc<Stats>,
-    pub(crate) fleet: Arc<Fleet>,
-    budget: Rc<Budget>,
     resources: Rc<Resources>,
-    ledger: Rc<Ledger>,
     connections: RefCell<Slab<Rc<SharedSocket>>>,
 }
 
@@ -103,7 +97,7 @@ impl Drop for Admission {
         }
         worker.connections.borrow_mut().remove(*key);
         worker.stats.connections_closed.add(1);
-        worker.fleet.leave(worker.index);
+        worker.server.fleet.leave(worker.index);
     }
 }
 
@@ -114,51 +108,36 @@ impl Worker {
         stats: Arc<Stats>,
         access_log: Option<Queue>,
     ) -> Rc<Self> {
-        let Server { first_worker, all_workers, config, shutdown, .. } = server;
-        let Server { fleet, instance, behaviour, aggregator, certificates, memory, .. } = server;
-        let budget = Budget::new(memory, Arc::clone(&stats));
-        let ledger = Ledger::new(instance, aggregator.epoch(), config.buffer_size);
-        let context = ServerContext::new(
-            Arc::clone(&config),
-            shutdown.clone(),
-            instance,
-            Rc::clone(&budget),
-            (aggregator, Rc::clone(&ledger)),
-        );
+        let budget = Budget::new(Arc::clone(&server.memory), Arc::clone(&stats));
+        let (config, shutdown) = (Arc::clone(&server.config), server.shutdown.clone());
+        let aggregator = Arc::clone(&server.aggregator);
+        let context = ServerContext::new(config, shutdown, server.instance, budget, aggregator);
+        let behaviour = Arc::clone(&server.behaviour);
         let exchange = Exchange::new(context, index, access_log.map(Log::new), behaviour);
-        let resources = Resources::new(exchange, certificates);
-        let connections = RefCell::new(Slab::new());
-        let number = first_worker + index;
-        Rc::new(Self {
-            index,
-            number,
-            all_workers,
-            config,
-            shutdown,
-            stats,
-            fleet,
-            budget,
-            resources,
-            ledger,
-            connections,
-        })
+        let resources = Resources::new(exchange, server.certificates.clone());
+        Rc::new(Self { index, server, stats, resources, connections: RefCell::default() })
+    }
+
+    fn context(&self) -> &ServerContext {
+        &self.resources.context
     }
 
     /// Serves a connection for which this worker's seat has been taken.
     pub(crate) fn admit(self: &Rc<Self>, arrived: Arrived) {
         let Ok(stream) = arrived.socket.register() else {
-            self.fleet.leave(self.index);
+            self.server.fleet.leave(self.index);
             return;
         };
         let lifecycle = Lifecycle::new(arrived.port, stream.addresses(), Arc::clone(&self.stats));
-        let socket =
-            SharedSocket::new(stream, Rc::clone(&lifecycle), self.resources.context.buffers.largest_write());
-        if self.shutdown.phase() >= Phase::Closing {
+        let largest_write = self.context().buffers.largest_write();
+        let socket = SharedSocket::new(stream, Rc::clone(&lifecycle), largest_write);
+        if self.server.shutdown.phase() >= Phase::Closing {
             lifecycle.give(Order::Drain);
         }
         // Of its own in the whole process: workers count in steps of their number.
-        let (before, workers) = (self.stats.connections_opened.get(), self.all_workers as u64);
-        lifecycle.id.set(before * workers + self.number as u64 + 1);
+        let (before, workers) = (self.stats.connections_opened.get(), self.server.all_workers as u64);
+        let number = self.server.first_worker + self.index;
+        lifecycle.id.set(before * workers + number as u64 + 1);
         let key = self.connections.borrow_mut().insert(Rc::clone(&socket));
         self.stats.connections_opened.add(1);
         let admission = Admission { worker: Rc::clone(self), key, lifecycle };
@@ -178,40 +157,41 @@ impl Worker {
             mpsc::Receiver<ledger::LedgerQuery>,
         ),
     ) -> usize {
+        let Server { shutdown, fleet, aggregator, .. } = &self.server;
         // Unlike a connection's, a panic of one of these ends the process.
         let mut tasks = JoinSet::new();
         for accepts in accepting {
             tasks.spawn_local(accepts);
         }
         tasks.spawn_local(Rc::clone(&self).list_connections(questions));
-        let ledger = Rc::clone(&self.ledger);
+        let ledger = Rc::clone(&self.context().ledger);
         tasks.spawn_local(async move { ledger.answer(ledger_questions).await });
         tasks.spawn_local(Rc::clone(&self).sweep());
         loop {
             tokio::select! {
                 Some(arrived) = inbox.recv() => self.admit(arrived),
                 Some(ended) = tasks.join_next() => go_on_unless_panicked(ended),
-                () = self.shutdown.reached(Phase::Closing) => break,
+                () = shutdown.reached(Phase::Closing) => break,
             }
         }
         for (_, socket) in &*self.connections.borrow() {
             socket.lifecycle.give(Order::Drain);
         }
-        while self.shutdown.phase() < Phase::Aborted {
+        while shutdown.phase() < Phase::Aborted {
             while let Ok(arrived) = inbox.try_recv() {
                 self.admit(arrived);
             }
-            let accepting = self.fleet.accepting.load(Ordering::Acquire) > 0;
+            let accepting = fleet.accepting.load(Ordering::Acquire) > 0;
             if !accepting && inbox.is_empty() && self.connections.borrow().is_empty() {
                 break;
             }
             tokio::select! {
                 Some(ended) = tasks.join_next() => go_on_unless_panicked(ended),
                 () = tokio::time::sleep(CLOSING_TICK) => {}
-                () = self.shutdown.reached(Phase::Aborted) => {}
+                () = shutdown.reached(Phase::Aborted) => {}
             }
         }
-        if self.shutdown.was_killed() {
+        if shutdown.was_killed() {
             while let Ok(arrived) = inbox.try_recv() {
                 self.admit(arrived);
             }
@@ -220,7 +200,7 @@ impl Worker {
             }
         } else {
             // One that is killed leaves nothing, as a process that is.
-            self.ledger.leave(self.index, &self.resources.context.aggregator);
+            self.context().ledger.leave(self.index, aggregator);
         }
         self.connections.borrow().len()
     }
@@ -248,9 +228,9 @@ impl Worker {
             let now = Instant::now();
             self.measure_itself(now.saturating_duration_since(due), now - measured);
             measured = now;
-            self.budget.wake_waiting();
+            self.context().budget.wake_waiting();
             for (_, socket) in &*self.connections.borrow() {
-                socket.sweep(now, &self.config.limits);
+                socket.sweep(now, &self.server.config.limits);
             }
         }
     }
@@ -266,16 +246,15 @@ impl Worker {
             let permille = u128::from(had) * 1000 / since.as_nanos().max(1);
             load.cpu_permille = u16::try_from(permille.min(1000)).unwrap_or(1000);
         }
-        self.resources.context.load.set(load);
+        self.context().load.set(load);
     }
 
     /// Often enough that a time limit is met within an eighth of it.
     fn sweep_interval(&self) -> Duration {
-        let limits = &self.config.limits;
-        let Limits { idle_timeout, header_timeout, max_connection_age, .. } = *limits;
-        let Limits { stall_timeout, half_close_timeout, .. } = *limits;
-        let shortest = [idle_timeout, header_timeout, max_connection_age, stall_timeout, half_close_timeout];
-        let shortest = shortest.into_iter().flatten().min().unwrap_or(Duration::from_secs(4));
+        let limits = &self.server.config.limits;
+        let in_use = [limits.idle_timeout, limits.header_timeout, limits.max_connection_age];
+        let given_up = [limits.stall_timeout, limits.half_close_timeout];
+        let shortest = in_use.into_iter().chain(given_up).flatten().min().unwrap_or(Duration::from_secs(4));
         (shortest / 8).clamp(Duration::from_millis(5), Duration::from_millis(500))
     }
 }

@@ -79,7 +79,7 @@ async fn proxy_header(
             if told_to_go(socket, true, cx).is_ready() {
                 return Poll::Ready(Err(Unproxied::Told));
             }
-            let mut buffer = resources.buffers.for_reading();
+            let mut buffer = resources.context.buffers.for_reading();
             let buffer = &mut buffer[..MOST_READ];
             let read = segments::poll_read(&mut *socket.stream.borrow_mut(), &bytes, buffer, cx);
             let Ok(count @ 1..) = ready!(read) else { return Poll::Ready(Err(Unproxied::Ended)) };

@@ -51,7 +51,7 @@ async fn sniff(
             if told_to_go(socket, first.is_empty(), cx).is_ready() {
                 return Poll::Ready(None);
             }
-            let mut buffer = resources.buffers.for_reading();
+            let mut buffer = resources.context.buffers.for_reading();
             let Ok(count) = std::task::ready!(socket::poll_read(socket, &first, &mut buffer, cx)) else {
                 return Poll::Ready(None);
             };

@@ -3,24 +3,13 @@
 use std::rc::Rc;
 
 use super::refused::Refusals;
-use crate::{
-    budget::Budget,
-    buffers::{Buffers, Reusable},
-    context::ServerContext,
-    exchange::Exchange,
-    tls::Certificates,
-    turn::Turn,
-};
+use crate::{buffers::Reusable, context::ServerContext, exchange::Exchange, tls::Certificates};
 
 /// One for each worker.
 #[derive(Debug)]
 pub(crate) struct Resources {
     pub(crate) context: Rc<ServerContext>,
     pub(super) exchange: Rc<Exchange>,
-    /// The context's own, closer at hand.
-    pub(super) budget: Rc<Budget>,
-    pub(super) turn: Rc<Turn>,
-    pub(super) buffers: Rc<Buffers>,
     /// What TLS connections begin with.
     pub(super) certificates: Option<Certificates>,
     /// What was logged of connections that did not come to HTTP.
@@ -34,9 +23,6 @@ impl Resources {
     pub(crate) fn new(exchange: Rc<Exchange>, certificates: Option<Certificates>) -> Rc<Self> {
         let context = Rc::clone(&exchange.context);
         Rc::new(Self {
-            budget: Rc::clone(&context.budget),
-            turn: Rc::clone(&context.turn),
-            buffers: Rc::clone(&context.buffers),
             certificates,
             refusals: Refusals::default(),
             http1_head: Reusable::default(),

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     budget::Budget,
-    ledger::{Aggregator, Ledger},
+    ledger::Aggregator,
     message::{
         reply::{Body, Part},
         timetable::parts_when_late,
@@ -46,8 +46,7 @@ fn framed(request: &TestRequest) -> Vec<u8> {
 async fn call(method: &str, inbox: &Rc<Inbox>) -> impl FnMut(&mut Context<'_>) -> Poll<Option<Bytes>> {
     let config = Arc::new(Config::from_args(&["--workers=1"]).unwrap());
     let aggregator = Arc::new(Aggregator::new("test", 1).0);
-    let seen = (aggregator, Ledger::new("test", 1, 1024));
-    let context = ServerContext::new(config, Shutdown::new(), "test", Budget::of(1 << 30), seen);
+    let context = ServerContext::new(config, Shutdown::new(), "test", Budget::of(1 << 30), aggregator);
     let fields = CallFields::default();
     let answer = test_service::call_method(
         &context,

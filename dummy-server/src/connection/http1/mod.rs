@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     budget::{Hold, counted},
+    context::ServerContext,
     endpoints::websocket,
     exchange::Flight,
     lifecycle::orders::{Order, Orders},
@@ -37,7 +38,7 @@ use crate::{
 /// While so much output waits, nothing more is read or sent.
 const MOST_OUTPUT: usize = 256 << 10;
 /// Serves a connection until it ends; `first` was read already.
-pub(super) async fn serve(first: Vec<u8>, resources: &Rc<Resources>, socket: &Rc<SharedSocket>) {
+pub(super) async fn serve(first: Vec<u8>, resources: &Resources, socket: &Rc<SharedSocket>) {
     let limits = http1::Limits {
         head: resources.context.config.limits.max_header_bytes as usize,
         ..Default::default()
@@ -46,12 +47,13 @@ pub(super) async fn serve(first: Vec<u8>, resources: &Rc<Resources>, socket: &Rc
         reader: request::RequestReader::new(limits),
         output: Output::new(),
         resources,
+        context: &resources.context,
         socket,
         orders: &socket.lifecycle.orders,
         current: Current::Idle,
         after: After::NextRequest,
-        input: Input::new(first, &resources.budget),
-        output_hold: Hold::new(&resources.budget),
+        input: Input::new(first, &resources.context.budget),
+        output_hold: Hold::new(&resources.context.budget),
         replies: VecDeque::new(),
     };
     match poll_fn(|cx| driver.poll(cx)).await {
@@ -76,7 +78,8 @@ enum End {
 struct Driver<'a> {
     reader: request::RequestReader,
     output: Output,
-    resources: &'a Rc<Resources>,
+    resources: &'a Resources,
+    context: &'a ServerContext,
     socket: &'a Rc<SharedSocket>,
     /// The connection's, closer at hand.
     orders: &'a Orders,
@@ -136,7 +139,7 @@ impl Driver<'_> {
 
     fn take_turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.socket.lifecycle.begin_turn(cx);
-        self.resources.turn.begin();
+        self.context.turn.begin();
         if self.socket.lifecycle.patience.has_stalled(|| !self.output.is_empty() || self.awaits_body()) {
             if !self.output.is_empty() {
                 self.socket.lifecycle.break_off();
@@ -168,15 +171,15 @@ impl Driver<'_> {
                 Poll::Pending => self.replies_written(),
             }
             // However much there is to send, each turn reads once.
-            if std::mem::replace(&mut read, true) && self.resources.turn.long_step() {
+            if std::mem::replace(&mut read, true) && self.context.turn.long_step() {
                 return give_way(cx);
             }
             match self.read(cx) {
                 Poll::Ready(true) => {}
                 Poll::Ready(false) => return Poll::Ready(End::Closed(CloseReason::Abandoned)),
-                Poll::Pending if moved || self.resources.turn.is_over() => {}
+                Poll::Pending if moved || self.context.turn.is_over() => {}
                 Poll::Pending => {
-                    self.resources.buffers.take_back(&mut self.output);
+                    self.context.buffers.take_back(&mut self.output);
                     return Poll::Pending;
                 }
             }
@@ -217,7 +220,7 @@ impl Driver<'_> {
 
     /// Whether so much output waits that no more is made.
     fn has_enough(&self) -> bool {
-        self.output.len() >= self.resources.budget.output(MOST_OUTPUT)
+        self.output.len() >= self.context.budget.output(MOST_OUTPUT)
     }
 
     /// Goes on with the current request. True: it got so far that input may follow.

@@ -29,15 +29,15 @@ const MOST_AHEAD: usize = 64 << 10;
 impl Driver<'_> {
     /// Reads once and takes in what came, if there is use for it. False: the connection is broken.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let resources = self.resources;
-        let mut buffer = resources.buffers.for_reading();
+        let context = self.context;
+        let mut buffer = context.buffers.for_reading();
         let buffer = &mut *buffer;
         let takes = self.takes_input();
         let fresh = if takes { self.input.take_fresh(buffer) } else { None };
         let count = if let Some(count) = fresh {
             count
         } else {
-            let ahead = self.resources.budget.output(MOST_AHEAD);
+            let ahead = self.context.budget.output(MOST_AHEAD);
             let waiting = self.input.rest().len();
             if self.input.has_ended() || matches!(self.after, After::Break(_)) || !takes && waiting >= ahead {
                 return Poll::Pending;
@@ -54,7 +54,7 @@ impl Driver<'_> {
         };
         let mut input = &buffer[..count];
         self.input.begin(count);
-        resources.buffers.lend(&mut self.output);
+        context.buffers.lend(&mut self.output);
         self.take_in(&mut input);
         // It waits for its turn or belongs to what follows, unless it begins a head.
         let waits = !(matches!(self.current, Current::Idle) && self.takes_input());
@@ -90,7 +90,7 @@ impl Driver<'_> {
         let mut head = self.resources.http1_head.take_or_else(Box::default);
         let head = &mut *head;
         let now = now_ns();
-        while self.takes_input() && !self.has_enough() && !self.resources.turn.step() {
+        while self.takes_input() && !self.has_enough() && !self.context.turn.step() {
             let next = self.reader.read(input, head);
             self.input.begin(input.len());
             match next {
@@ -131,7 +131,7 @@ impl Driver<'_> {
         if !fields.keep_alive {
             self.after = After::Close { is_read_whole: true };
         }
-        let body = (!end).then(|| Inbox::new(&self.resources.budget));
+        let body = (!end).then(|| Inbox::new(&self.context.budget));
         let upload = body.as_ref().map_or_else(Upload::none, Upload::from);
         let connection = &self.socket.lifecycle;
         let head = head(fields, connection);

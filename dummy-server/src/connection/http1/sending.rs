@@ -153,8 +153,8 @@ impl Driver<'_> {
         let Current::Sending(sending) = &mut self.current else { return false };
         let SendingReply { content, chunking, flushes, full, flight } = sending;
         let output = &mut self.output;
-        let most = self.resources.budget.output(MOST_OUTPUT);
-        while !*flushes && output.len() < most && !self.resources.turn.step() {
+        let most = self.context.budget.output(MOST_OUTPUT);
+        while !*flushes && output.len() < most && !self.context.turn.step() {
             match content {
                 Content::Pattern { range, .. } => {
                     let room = (most - output.len()) as u64;

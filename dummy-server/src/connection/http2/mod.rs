@@ -26,8 +26,9 @@ use super::{
     socket::{self, CloseReason, SharedSocket},
 };
 use crate::{
-    budget::{Budget, Hold, counted},
+    budget::{Hold, counted},
     clock::now_ns,
+    context::ServerContext,
     lifecycle::orders::{Order, Orders},
     message::upload::UploadError,
     protocol::Protocol,
@@ -44,13 +45,14 @@ const GOAWAY_PATIENCE: Duration = Duration::from_secs(2);
 const STALLED: &str = "nothing has moved for --stall-timeout";
 
 /// Serves a connection until it ends; `first` was read already.
-pub(super) async fn serve(first: Vec<u8>, resources: &Rc<Resources>, socket: &Rc<SharedSocket>) {
+pub(super) async fn serve(first: Vec<u8>, resources: &Resources, socket: &Rc<SharedSocket>) {
     socket.lifecycle.patience.head_done();
     socket.lifecycle.protocol.set(Some(Protocol::Http2));
     let mut driver = Driver {
         conn: Connection::new(&config(resources)),
         prepared: PreparedFields::default(),
         resources,
+        context: &resources.context,
         socket,
         orders: &socket.lifecycle.orders,
         slots: Vec::new(),
@@ -60,8 +62,8 @@ pub(super) async fn serve(first: Vec<u8>, resources: &Rc<Resources>, socket: &Rc
         fresh: Vec::new(),
         after_flush: VecDeque::new(),
         waiting: 0,
-        input: Input::new(first, &resources.budget),
-        output_hold: Hold::new(&resources.budget),
+        input: Input::new(first, &resources.context.budget),
+        output_hold: Hold::new(&resources.context.budget),
         told: None,
         error: None,
         cut: None,
@@ -108,7 +110,8 @@ fn http2_limits(max_header_bytes: usize) -> Limits {
 struct Driver<'a> {
     conn: Connection,
     prepared: PreparedFields,
-    resources: &'a Rc<Resources>,
+    resources: &'a Resources,
+    context: &'a ServerContext,
     socket: &'a Rc<SharedSocket>,
     /// The connection's, closer at hand.
     orders: &'a Orders,
@@ -143,7 +146,7 @@ struct Driver<'a> {
 impl Driver<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.socket.lifecycle.begin_turn(cx);
-        self.resources.turn.begin();
+        self.context.turn.begin();
         self.ready.begin();
         if self.socket.lifecycle.patience.has_stalled(|| self.awaits_client()) {
             self.stalled();
@@ -194,27 +197,27 @@ impl Driver<'_> {
                     resumed || !self.conn.is_blocked()
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(CloseReason::Abandoned),
-                Poll::Pending if self.has_enough(&self.resources.budget) => return Poll::Pending,
+                Poll::Pending if self.has_enough() => return Poll::Pending,
                 Poll::Pending => false,
             };
             // However much there is to send, each turn reads once.
             let read_before = std::mem::replace(&mut read, true);
-            if read_before && self.resources.turn.long_step() {
+            if read_before && self.context.turn.long_step() {
                 return give_way(cx);
             }
             if read_before && more {
                 continue;
             }
             if self.input.has_ended() || self.conn.has_failed() {
-                if more || self.resources.turn.is_over() {
+                if more || self.context.turn.is_over() {
                     continue;
                 }
                 return Poll::Pending;
             }
             match self.read(cx) {
-                Poll::Pending if more || self.resources.turn.is_over() => {}
+                Poll::Pending if more || self.context.turn.is_over() => {}
                 Poll::Pending => {
-                    self.resources.buffers.take_back(&mut self.conn.output);
+                    self.context.buffers.take_back(&mut self.conn.output);
                     return Poll::Pending;
                 }
                 Poll::Ready(CloseReason::Complete) => {}
@@ -230,8 +233,8 @@ impl Driver<'_> {
     }
 
     /// Whether so much output waits that no more is made.
-    fn has_enough(&self, budget: &Budget) -> bool {
-        self.conn.output.len() >= budget.output(MOST_OUTPUT)
+    fn has_enough(&self) -> bool {
+        self.conn.output.len() >= self.context.budget.output(MOST_OUTPUT)
     }
 
     /// Whether something waits for the client: output for room in the socket, a reply for window, or an endpoint for
@@ -264,8 +267,8 @@ impl Driver<'_> {
 
     /// Reads once and takes in what came.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        let resources = self.resources;
-        let mut buffer = resources.buffers.for_reading();
+        let (resources, context) = (self.resources, self.context);
+        let mut buffer = context.buffers.for_reading();
         let buffer = &mut *buffer;
         let count = match self.input.take_fresh(buffer) {
             Some(count) => count,
@@ -278,15 +281,14 @@ impl Driver<'_> {
                 Err(_) => return Poll::Ready(CloseReason::Abandoned),
             },
         };
-        resources.buffers.lend(&mut self.conn.output);
+        context.buffers.lend(&mut self.conn.output);
         let now = now_ns();
         let mut input = &buffer[..count];
         let mut head = resources.http2_head.take_or_else(Box::default);
         let head = &mut *head;
-        let (turn, budget) = (&*resources.turn, &*resources.budget);
         loop {
             // Small requests may ask for large replies, and many may come together: what is left waits for its turn.
-            if self.is_cut() || self.has_enough(budget) || turn.step() {
+            if self.is_cut() || self.has_enough() || context.turn.step() {
                 self.input.freshen(!input.is_empty());
                 break;
             }

@@ -192,7 +192,7 @@ impl Driver<'_> {
                     return self.send_later(key, sending);
                 }
             }
-            let enough = || self.resources.turn.step() || self.has_enough(&self.resources.budget);
+            let enough = || self.context.turn.step() || self.has_enough();
             if room == 0 && stream.needs_room() || std::mem::replace(&mut polled, true) && enough() {
                 return self.send_later(key, sending);
             }
@@ -263,7 +263,7 @@ impl Driver<'_> {
 
     /// Lets streams send for which there is room, in turn.
     pub(super) fn send_ready(&mut self) {
-        while !self.has_enough(&self.resources.budget) && !self.resources.turn.step() {
+        while !self.has_enough() && !self.context.turn.step() {
             let Some(key) = self.conn.next_ready() else { return };
             let Some(slot) = self.known(key) else { continue };
             match std::mem::take(&mut slot.work) {

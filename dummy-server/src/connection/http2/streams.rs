@@ -53,7 +53,7 @@ impl Driver<'_> {
                 exchange::reject(&self.resources.exchange, connection, &head, status, reason, now);
             return self.respond(key, flight, reply);
         }
-        let inbox = (!end).then(|| Inbox::new(&self.resources.budget));
+        let inbox = (!end).then(|| Inbox::new(&self.context.budget));
         let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
         let mut expects_continue = head.fields.has_token("expect", "100-continue");
         let (flight, answer) =
@@ -140,7 +140,7 @@ impl Driver<'_> {
         while let Some(key) = self.fresh.get(asked) {
             asked += 1;
             self.work_on(*key);
-            if self.resources.turn.step() {
+            if self.context.turn.step() {
                 break;
             }
         }
@@ -160,7 +160,7 @@ impl Driver<'_> {
                 let id = found.id;
                 self.work_on(Key { slot, id });
             }
-            if self.resources.turn.step() {
+            if self.context.turn.step() {
                 break;
             }
         }
