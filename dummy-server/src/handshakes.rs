@@ -2,7 +2,7 @@
 
 use transport::{
     proxy_protocol::Error,
-    tls::{Facts, Reason, Version},
+    tls::{Reason, Version},
 };
 
 use crate::{counter::Counter, named::named};
@@ -39,43 +39,10 @@ impl From<&Error> for ProxyError {
 /// The counters of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Handshakes {
-    /// By version, and whether the session was resumed.
-    completed: [[Counter; 2]; Version::ALL.len()],
-    failures: [Counter; Reason::ALL.len()],
-    proxy_errors: [Counter; ProxyError::ALL.len()],
-}
-
-impl Handshakes {
-    /// Counts a handshake.
-    pub(crate) fn complete(&self, facts: &Facts) {
-        self.completed[facts.version as usize][usize::from(facts.resumed)].add(1);
-    }
-
-    /// Counts one that has failed.
-    pub(crate) fn failure(&self, reason: Reason) {
-        self.failures[reason as usize].add(1);
-    }
-
-    /// Counts a connection that was closed for its PROXY header, or for want of one.
-    pub(crate) fn proxy_error(&self, error: ProxyError) {
-        self.proxy_errors[error as usize].add(1);
-    }
-
-    /// How many were closed for this.
-    #[must_use]
-    pub(crate) fn proxy_errors(&self, error: ProxyError) -> u64 {
-        self.proxy_errors[error as usize].get()
-    }
-
-    /// How many such handshakes there were.
-    #[must_use]
-    pub(crate) fn completed(&self, version: Version, resumed: bool) -> u64 {
-        self.completed[version as usize][usize::from(resumed)].get()
-    }
-
-    /// How many have failed for this reason.
-    #[must_use]
-    pub(crate) fn failures(&self, reason: Reason) -> u64 {
-        self.failures[reason as usize].get()
-    }
+    /// Handshakes, by version and whether the session was resumed.
+    pub(crate) completed: [[Counter; 2]; Version::ALL.len()],
+    /// Those that have failed, by reason.
+    pub(crate) failures: [Counter; Reason::ALL.len()],
+    /// Connections that were closed for their PROXY header, or for want of one.
+    pub(crate) proxy_errors: [Counter; ProxyError::ALL.len()],
 }

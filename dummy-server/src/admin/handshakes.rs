@@ -17,7 +17,7 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, workers: &[Arc<Stats>]
     let mut series = Vec::new();
     for version in Version::ALL {
         for resumed in [false, true] {
-            let count = sum(&|counters| counters.completed(version, resumed));
+            let count = sum(&|counters| counters.completed[version as usize][usize::from(resumed)].get());
             series.push((vec![("version", version.name()), ("resumed", yes_or_no(resumed))], count));
         }
     }
@@ -28,11 +28,17 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, workers: &[Arc<Stats>]
         series,
     )?;
     let failures = Reason::ALL.map(|reason| {
-        (vec![("reason", reason.name())], sum(&|counters: &Handshakes| counters.failures(reason)))
+        (
+            vec![("reason", reason.name())],
+            sum(&|counters: &Handshakes| counters.failures[reason as usize].get()),
+        )
     });
     family(encoder, "tls_handshake_failures", "TLS handshakes that failed, by reason", failures)?;
     let errors = ProxyError::ALL.map(|error| {
-        (vec![("reason", error.name())], sum(&|counters: &Handshakes| counters.proxy_errors(error)))
+        (
+            vec![("reason", error.name())],
+            sum(&|counters: &Handshakes| counters.proxy_errors[error as usize].get()),
+        )
     });
     let help = "connections closed for their PROXY header, or for want of one, by reason";
     family(encoder, "proxy_protocol_errors", help, errors)

@@ -2,7 +2,6 @@
 //! request's head, as far as time is concerned.
 
 use std::{
-    fmt::Display,
     future::poll_fn,
     rc::Rc,
     task::{Poll, ready},
@@ -27,44 +26,29 @@ use crate::{
     settings::{Port, ProxyProtocol},
 };
 
-/// A connection on which HTTP comes next.
-#[derive(Debug, Default)]
-pub(super) struct Established {
-    /// What was read of it already.
-    pub(super) first: Vec<u8>,
-    /// Whether it is HTTP/2, if that was agreed on.
-    pub(super) http2: Option<bool>,
-}
-
-/// Takes what comes before HTTP. None when that has failed, or when the connection was ordered to end.
-pub(super) async fn perform(resources: &Resources, socket: &Rc<SharedSocket>) -> Option<Established> {
-    let mut established = Established::default();
+/// Takes what comes before HTTP: what was read of HTTP already, and whether it is HTTP/2, if that was agreed on. None when
+/// that has failed, or when the connection was ordered to end.
+pub(super) async fn perform(
+    resources: &Resources,
+    socket: &Rc<SharedSocket>,
+) -> Option<(Vec<u8>, Option<bool>)> {
+    let (mut first, mut http2) = (Vec::new(), None);
     let mut prelude = Prelude::default();
     if resources.context.config.proxy_protocol != ProxyProtocol::Off {
-        (prelude.proxied, established.first) = proxy_header(resources, socket).await?;
+        (prelude.proxied, first) = proxy_header(resources, socket).await?;
     }
     if socket.lifecycle.port == Port::Tls {
-        let facts = tls_handshake(std::mem::take(&mut established.first), resources, socket).await?;
-        established.http2 = facts.alpn.as_deref().map(|name| name == b"h2");
+        let facts = tls_handshake(std::mem::take(&mut first), resources, socket).await?;
+        http2 = facts.alpn.as_deref().map(|name| name == b"h2");
         prelude.tls = Some(facts);
     }
-    if !established.first.is_empty() {
-        socket.lifecycle.received(established.first.len());
+    if !first.is_empty() {
+        socket.lifecycle.received(first.len());
     }
     if prelude.proxied.is_some() || prelude.tls.is_some() {
         socket.lifecycle.peer.set_prelude(prelude);
     }
-    Some(established)
-}
-
-/// Why there is no header that can be used.
-enum Unproxied {
-    /// The connection was ordered to end.
-    Told,
-    /// It has ended, or has broken.
-    Ended,
-    Missing,
-    Refused(proxy_protocol::Error),
+    Some((first, http2))
 }
 
 /// Reads the PROXY header, and what has come along with it.
@@ -74,46 +58,50 @@ async fn proxy_header(
 ) -> Option<(Option<Box<Header>>, Vec<u8>)> {
     let required = resources.context.config.proxy_protocol == ProxyProtocol::Required;
     let mut bytes = Vec::new();
+    let refusal = |error, reason: &str| Poll::Ready(Err(Some((error, reason.to_owned()))));
     let outcome = poll_fn(|cx| {
         loop {
+            // A client that comes and goes without a word, or is closed by the drain, has done nothing wrong.
             if told_to_go(socket, true, cx).is_ready() {
-                return Poll::Ready(Err(Unproxied::Told));
+                if socket.lifecycle.order() == Order::Close && (required || !bytes.is_empty()) {
+                    return refusal(ProxyError::Timeout, "it has not come within --header-timeout");
+                }
+                return Poll::Ready(Err(None));
             }
             let mut buffer = resources.context.buffers.for_reading();
             let buffer = &mut buffer[..MOST_READ];
             let read = segments::poll_read(&mut *socket.stream.borrow_mut(), &bytes, buffer, cx);
-            let Ok(count @ 1..) = ready!(read) else { return Poll::Ready(Err(Unproxied::Ended)) };
+            let Ok(count @ 1..) = ready!(read) else {
+                if bytes.is_empty() {
+                    return Poll::Ready(Err(None));
+                }
+                return refusal(ProxyError::Malformed, "the connection ended within it");
+            };
             bytes = buffer[..bytes.len() + count].to_vec();
             match proxy_protocol::parse(&bytes) {
                 Ok(Parsed::Incomplete) => {}
                 Ok(Parsed::Header(header, length)) => return Poll::Ready(Ok((Some(header), length))),
-                Ok(Parsed::Absent) if required => return Poll::Ready(Err(Unproxied::Missing)),
+                Ok(Parsed::Absent) if required => {
+                    return refusal(ProxyError::Missing, "there is none, and --proxy-protocol=required");
+                }
                 Ok(Parsed::Absent) => return Poll::Ready(Ok((None, 0))),
-                Err(error) => return Poll::Ready(Err(Unproxied::Refused(error))),
+                Err(error) => return refusal(ProxyError::from(&error), &error.to_string()),
             }
         }
     });
-    let refused = match outcome.await {
+    match outcome.await {
         Ok((header, length)) => {
             socket.lifecycle.stats.bytes_received.add(length as u64);
             bytes.drain(..length);
-            return Some((header, bytes));
+            Some((header, bytes))
         }
-        Err(refused) => refused,
-    };
-    let (error, reason): (ProxyError, &dyn Display) = match &refused {
-        // A client that comes and goes without a word, or is closed by the drain, has done nothing wrong.
-        Unproxied::Ended if bytes.is_empty() => return None,
-        Unproxied::Told if socket.lifecycle.order() != Order::Close || bytes.is_empty() && !required => {
-            return None;
+        Err(refused) => {
+            if let Some((error, reason)) = refused {
+                resources.refusals.proxy(socket, error, &reason);
+            }
+            None
         }
-        Unproxied::Told => (ProxyError::Timeout, &"it has not come within --header-timeout"),
-        Unproxied::Ended => (ProxyError::Malformed, &"the connection ended within it"),
-        Unproxied::Missing => (ProxyError::Missing, &"there is none, and --proxy-protocol=required"),
-        Unproxied::Refused(error) => (error.into(), error),
-    };
-    resources.refusals.proxy(socket, error, reason);
-    None
+    }
 }
 
 /// Begins TLS; `first` was read already.
@@ -127,7 +115,12 @@ async fn tls_handshake(first: Vec<u8>, resources: &Resources, socket: &Rc<Shared
         socket.stream.borrow_mut().poll_handshake(cx).map(Some)
     });
     match outcome.await {
-        Some(Ok(facts)) => facts.inspect(|facts| socket.lifecycle.stats.handshakes.complete(facts)),
+        Some(Ok(facts)) => {
+            let facts = facts?;
+            let completed = &socket.lifecycle.stats.handshakes.completed;
+            completed[facts.version as usize][usize::from(facts.resumed)].add(1);
+            Some(facts)
+        }
         Some(Err(failure)) => {
             let reason = Reason::from(&failure);
             resources.refusals.tls(socket, reason, &failure);

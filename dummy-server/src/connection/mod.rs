@@ -13,15 +13,12 @@ use std::{future::poll_fn, rc::Rc, task::Poll};
 
 use ::http2::PREFACE;
 
-use self::handshake::Established;
 pub(crate) use self::{resources::Resources, socket::SharedSocket};
 use crate::lifecycle::orders::Order;
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(resources: Rc<Resources>, socket: Rc<SharedSocket>) {
-    let Some(Established { first, http2 }) = handshake::perform(&resources, &socket).await else {
-        return;
-    };
+    let Some((first, http2)) = handshake::perform(&resources, &socket).await else { return };
     let Some((preface, first)) = sniff(first, &resources, &socket).await else {
         return socket::send_close_notify(&socket).await;
     };

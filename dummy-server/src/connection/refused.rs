@@ -27,29 +27,19 @@ pub(crate) struct Refusals {
 impl Refusals {
     /// A connection was closed for its PROXY header, or for want of one.
     pub(super) fn proxy(&self, socket: &SharedSocket, error: ProxyError, reason: &dyn Display) {
-        socket.lifecycle.stats.handshakes.proxy_error(error);
-        if let Some(unlogged) = self.proxy[error as usize].admit(Instant::now()) {
-            let (peer, reason) = (peer(socket), cut(reason));
-            tracing::warn!(peer, kind = error.name(), unlogged, "PROXY header refused: {reason}");
-        }
+        socket.lifecycle.stats.handshakes.proxy_errors[error as usize].add(1);
+        self.proxy[error as usize].warn(socket, error.name(), "PROXY header refused", reason);
     }
 
     /// A handshake of TLS has failed.
     pub(super) fn tls(&self, socket: &SharedSocket, kind: Reason, reason: &dyn Display) {
-        socket.lifecycle.stats.handshakes.failure(kind);
+        socket.lifecycle.stats.handshakes.failures[kind as usize].add(1);
         // A client that just goes is a port scan or a balancer's check.
         if kind == Reason::Closed {
             return;
         }
-        if let Some(unlogged) = self.tls[kind as usize].admit(Instant::now()) {
-            let (peer, reason) = (peer(socket), cut(reason));
-            tracing::warn!(peer, kind = kind.name(), unlogged, "TLS handshake failed: {reason}");
-        }
+        self.tls[kind as usize].warn(socket, kind.name(), "TLS handshake failed", reason);
     }
-}
-
-fn peer(socket: &SharedSocket) -> String {
-    socket.lifecycle.peer.address().map_or_else(|| "unix".to_owned(), |peer| peer.to_string())
 }
 
 /// A text as a line may hold it.
@@ -78,6 +68,14 @@ struct Sampler {
 }
 
 impl Sampler {
+    fn warn(&self, socket: &SharedSocket, kind: &str, what: &str, reason: &dyn Display) {
+        if let Some(unlogged) = self.admit(Instant::now()) {
+            let peer = socket.lifecycle.peer.address();
+            let peer = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
+            tracing::warn!(peer, kind, unlogged, "{what}: {}", cut(reason));
+        }
+    }
+
     /// How many lines were held back since the last one, if there may be one now.
     fn admit(&self, now: Instant) -> Option<u64> {
         if self.last.get().is_some_and(|last| now < last + PAUSE) {
