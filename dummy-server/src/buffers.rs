@@ -6,7 +6,7 @@
 //! gets another one instead of an error.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     fmt,
     ops::{Deref, DerefMut},
 };
@@ -81,17 +81,12 @@ impl Buffers {
     }
 }
 
-/// Values that are used one after the other, of which there are as many as were ever in use together.
-pub(crate) struct Reusable<T: ?Sized> {
-    /// The one that is free, if one is.
-    free: Cell<Option<Box<T>>>,
-    /// Those that are free beside it.
-    others: RefCell<Vec<Box<T>>>,
-}
+/// Values that are used one after the other, of which there are as many as were ever in use together. These are free.
+pub(crate) struct Reusable<T: ?Sized>(RefCell<Vec<Box<T>>>);
 
 impl<T: ?Sized> Default for Reusable<T> {
     fn default() -> Self {
-        Self { free: Cell::default(), others: RefCell::default() }
+        Self(RefCell::default())
     }
 }
 
@@ -105,19 +100,8 @@ impl<T: ?Sized> Reusable<T> {
     /// One that is free, as its last user has left it, or else a new one.
     #[inline]
     pub(crate) fn take_or_else(&self, make: impl FnOnce() -> Box<T>) -> InUse<'_, T> {
-        let value = self.free.take().unwrap_or_else(|| self.another(make));
-        InUse { home: self, value: Some(value) }
-    }
-
-    #[cold]
-    fn another(&self, make: impl FnOnce() -> Box<T>) -> Box<T> {
-        let free = self.others.borrow_mut().pop();
-        free.unwrap_or_else(make)
-    }
-
-    #[cold]
-    fn keep_beside(&self, value: Box<T>) {
-        self.others.borrow_mut().push(value);
+        let free = self.0.borrow_mut().pop();
+        InUse { home: self, value: Some(free.unwrap_or_else(make)) }
     }
 }
 
@@ -148,9 +132,7 @@ impl<T: ?Sized> DerefMut for InUse<'_, T> {
 impl<T: ?Sized> Drop for InUse<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(other) = self.home.free.replace(self.value.take()) {
-            self.home.keep_beside(other);
-        }
+        self.home.0.borrow_mut().extend(self.value.take());
     }
 }
 
