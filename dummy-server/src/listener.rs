@@ -184,17 +184,7 @@ fn single(
     match Listener::bind(address, ListenOptions::default()).map_err(failed)? {
         Listener::Tcp(listener) => Ok(Some((listener.local_addr().map_err(failed)?, listener))),
         #[cfg(unix)]
-        Listener::Unix(_) => {
-            let error = BindError {
-                flag,
-                address: address.clone(),
-                reason: "not an IP address".to_owned(),
-                accepted: "ip:port, [ip6]:port, name:port or :port",
-                example: format!("--{flag}={}", usual_address(flag)),
-                in_use: false,
-            };
-            Err(error)
-        }
+        Listener::Unix(_) => Err(failed(io::ErrorKind::Unsupported.into())),
     }
 }
 
@@ -225,6 +215,11 @@ fn refused(flag: &'static str, address: &Address, error: &io::Error, config: &Co
         io::ErrorKind::AddrNotAvailable => (
             "not a local address".to_owned(),
             "an address of this machine, or :port for all",
+            with(&usual_address(flag)),
+        ),
+        io::ErrorKind::Unsupported if port.is_none() => (
+            "not an IP address".to_owned(),
+            "ip:port, [ip6]:port, name:port or :port",
             with(&usual_address(flag)),
         ),
         io::ErrorKind::PermissionDenied if port.is_some_and(|port| port < UNPRIVILEGED) => (
