@@ -12,14 +12,14 @@ use crate::budget::{Budget, Hold, counted};
 
 /// The bytes of a client on their way from the socket to an engine's state machine.
 pub(super) struct Input {
-    /// Not taken in when bytes were [kept](Self::keep) last.
-    rest: Vec<u8>,
-    /// How many bytes are not taken in; `rest` has as many unless some [are being taken in](Self::begin).
-    left: usize,
+    /// Not taken in when bytes were [kept](Self::keep) last: they wait.
+    pub(super) rest: Vec<u8>,
+    /// How many bytes are not taken in; `rest` has as many unless some are being taken in.
+    pub(super) left: usize,
     /// What `rest` waited for came about, and nobody has looked at it since.
-    is_fresh: bool,
+    pub(super) is_fresh: bool,
     /// The client has closed its end.
-    has_ended: bool,
+    pub(super) has_ended: bool,
     hold: Hold,
 }
 
@@ -27,16 +27,6 @@ impl Input {
     /// Begins with what was read already.
     pub(super) fn new(first: Vec<u8>, budget: &Rc<Budget>) -> Self {
         Self { left: first.len(), rest: first, is_fresh: true, has_ended: false, hold: Hold::new(budget) }
-    }
-
-    /// The bytes that wait.
-    pub(super) fn rest(&self) -> &[u8] {
-        &self.rest
-    }
-
-    /// The bytes that wait, which belong to something else from now on.
-    pub(super) fn into_rest(self) -> Vec<u8> {
-        self.rest
     }
 
     /// Whether a byte is not taken in.
@@ -61,21 +51,6 @@ impl Input {
         let count = ready!(socket::poll_read(socket, &self.rest, buffer, cx))?;
         self.has_ended = count == self.rest.len();
         Poll::Ready(Ok((!self.has_ended).then_some(count)))
-    }
-
-    /// Parsing begins with `left` bytes that are not parsed yet.
-    pub(super) fn begin(&mut self, left: usize) {
-        self.left = left;
-    }
-
-    /// Whether there is reason to look at what waits again.
-    pub(super) fn freshen(&mut self, is_fresh: bool) {
-        self.is_fresh = is_fresh;
-    }
-
-    /// Whether there is.
-    pub(super) fn is_fresh(&self) -> bool {
-        self.is_fresh
     }
 
     /// Parsing ends: `left` was not parsed and is kept, and `more` bytes of what was parsed are kept elsewhere. False: the
@@ -103,11 +78,6 @@ impl Input {
         fits
     }
 
-    /// Whether the client sends nothing more.
-    pub(super) fn has_ended(&self) -> bool {
-        self.has_ended
-    }
-
     /// Whether the client sends nothing more, and nothing more can be made of what it has sent.
     pub(super) fn is_exhausted(&self) -> bool {
         self.has_ended && !self.is_fresh
@@ -123,22 +93,22 @@ mod tests {
         let mut input = Input::new(b"GET /".to_vec(), &Budget::of(1 << 30));
         let mut buffer = [0; 16];
         assert_eq!(input.take_fresh(&mut buffer), Some(5), "nobody has seen the first bytes");
-        input.begin(5);
+        input.left = 5;
         assert!(input.keep(b"GET /", 0, false));
         assert!(input.has_more());
         assert_eq!(input.take_fresh(&mut buffer), None);
-        input.freshen(true);
+        input.is_fresh = true;
         assert_eq!(input.take_fresh(&mut buffer), Some(5));
-        assert_eq!((input.rest(), &buffer[..5]), (&b"GET /"[..], &b"GET /"[..]));
+        assert_eq!((&input.rest[..], &buffer[..5]), (&b"GET /"[..], &b"GET /"[..]));
     }
 
     #[test]
     fn all_is_taken_in_before_a_client_that_has_ended_counts_as_exhausted() {
         let mut input = Input::new(b"ab".to_vec(), &Budget::of(1 << 30));
         input.has_ended = true;
-        assert!(input.has_ended() && !input.is_exhausted());
+        assert!(input.has_ended && !input.is_exhausted());
         assert_eq!(input.take_fresh(&mut [0; 2]), Some(2));
-        input.begin(0);
+        input.left = 0;
         assert!(input.keep(b"", 0, false));
         assert!(input.is_exhausted() && !input.has_more());
     }
@@ -150,10 +120,10 @@ mod tests {
         assert!(all.set(850 << 10));
         let large = vec![b'x'; 100 << 10];
         let mut input = Input::new(Vec::new(), &budget);
-        input.freshen(false);
-        input.begin(large.len());
-        assert!(input.keep(&large, 0, true) && input.rest() == large);
+        input.is_fresh = false;
+        input.left = large.len();
+        assert!(input.keep(&large, 0, true) && input.rest == large);
         assert!(!input.keep(&large, 0, false));
-        assert!(input.rest().is_empty() && !input.has_more());
+        assert!(input.rest.is_empty() && !input.has_more());
     }
 }

@@ -190,7 +190,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_late_drop_does_not_delay_those_after_it() {
         let Answer::Waiting(reply) =
-            drip(Pattern::new(1 << 16), Upload::none(), 5, Duration::from_millis(400), Duration::ZERO)
+            drip(Pattern::new(1 << 16), Upload::new(None), 5, Duration::from_millis(400), Duration::ZERO)
         else {
             panic!("it is awaited")
         };

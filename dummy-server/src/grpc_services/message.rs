@@ -229,7 +229,7 @@ mod tests {
         let inbox = Inbox::new(&budget);
         let turn = Rc::<Turn>::default();
         let mut messages =
-            Messages::with(Upload::from(&inbox), most, gzip, Rc::clone(&turn), Hold::new(&budget));
+            Messages::with(Upload::new(Some(&inbox)), most, gzip, Rc::clone(&turn), Hold::new(&budget));
         let mut cx = Context::from_waker(Waker::noop());
         let mut found = Vec::new();
         for piece in body.chunks(size) {
@@ -285,7 +285,7 @@ mod tests {
         let budget = Budget::of(1 << 30);
         let (inbox, turn) = (Inbox::new(&budget), Rc::<Turn>::default());
         let mut messages =
-            Messages::with(Upload::from(&inbox), LARGE, true, Rc::clone(&turn), Hold::new(&budget));
+            Messages::with(Upload::new(Some(&inbox)), LARGE, true, Rc::clone(&turn), Hold::new(&budget));
         inbox.push(&framed(&vec![7; LARGE], true));
         inbox.end(Ok(()));
         let mut cx = Context::from_waker(Waker::noop());
@@ -309,7 +309,8 @@ mod tests {
         for gzip in [false, true] {
             let (inbox, turn) = (Inbox::new(&budget), Rc::<Turn>::default());
             let hold = Hold::new(&budget);
-            let mut messages = Messages::with(Upload::from(&inbox), 10 << 20, gzip, Rc::clone(&turn), hold);
+            let mut messages =
+                Messages::with(Upload::new(Some(&inbox)), 10 << 20, gzip, Rc::clone(&turn), hold);
             let body = framed(&vec![7; 2 << 20], gzip);
             let mut cx = Context::from_waker(Waker::noop());
             let mut pieces = body.chunks(100 << 10);

@@ -51,7 +51,7 @@ async fn call(method: &str, inbox: &Rc<Inbox>) -> impl FnMut(&mut Context<'_>) -
     let answer = test_service::call_method(
         &context,
         &fields,
-        Upload::from(inbox),
+        Upload::new(Some(inbox)),
         method.as_bytes(),
         Deadline::default(),
     );

@@ -59,7 +59,7 @@ pub(super) fn translate_call(
     let (hold, turn) = (Hold::new(&context.budget), Rc::clone(&context.turn));
     let decoder = (form == Form::Text).then(Decoder::default);
     let mut deadline = Deadline::read(fields.timeout).unwrap_or_default();
-    let answer = call(Upload::from(&inbox));
+    let answer = call(Upload::new(Some(&inbox)));
     Answer::Waiting(Box::pin(async move {
         let mut request = BodyReader { upload, decoder, body: BytesMut::new(), most, hold, turn };
         let read = std::future::poll_fn(|cx| match request.poll(cx) {
@@ -199,7 +199,7 @@ mod tests {
     fn read(body: &[u8], size: usize) -> Result<Bytes, tonic::Code> {
         let budget = Budget::of(1 << 30);
         let inbox = Inbox::new(&budget);
-        let (upload, turn) = (Upload::from(&inbox), Rc::<Turn>::default());
+        let (upload, turn) = (Upload::new(Some(&inbox)), Rc::<Turn>::default());
         let mut request = BodyReader {
             upload,
             decoder: Some(Decoder::default()),

@@ -70,15 +70,15 @@ impl UploadError {
 /// The engine's end.
 #[derive(Debug)]
 pub(crate) struct Inbox {
+    /// For what waits.
+    hold: Hold,
     parts: RefCell<Parts>,
     /// The client waits for 100 (Continue).
     expects_continue: Cell<bool>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Parts {
-    /// For what waits.
-    hold: Hold,
     waiting: VecDeque<Bytes>,
     /// What comes after that: small parts that were put together.
     tail: Vec<u8>,
@@ -98,20 +98,8 @@ struct Parts {
 
 impl Inbox {
     pub(crate) fn new(budget: &Rc<Budget>) -> Rc<Self> {
-        let parts = Parts {
-            hold: Hold::new(budget),
-            waiting: VecDeque::new(),
-            tail: Vec::new(),
-            bytes: 0,
-            pulled: 0,
-            counted: None,
-            end: None,
-            trailers: Fields::new(),
-            reader: None,
-            unhurried: false,
-            watch: None,
-        };
-        Rc::new(Self { parts: RefCell::new(parts), expects_continue: Cell::new(false) })
+        let hold = Hold::new(budget);
+        Rc::new(Self { hold, parts: RefCell::default(), expects_continue: Cell::default() })
     }
 
     /// How many bytes were pulled since this was asked last. The endpoint is polled by its engine, which asks
@@ -143,7 +131,7 @@ impl Inbox {
             // Nobody will read it.
             parts.pulled += data.len();
         } else if !data.is_empty() {
-            parts.keep(data);
+            parts.keep(data, &self.hold);
             parts.wake();
         }
     }
@@ -189,10 +177,10 @@ impl Inbox {
 
 impl Parts {
     /// Adds bytes at the end; without memory for them, the body breaks off here.
-    fn keep(&mut self, data: &[u8]) {
-        if !self.hold.grow(data.len()) {
+    fn keep(&mut self, data: &[u8], hold: &Hold) {
+        if !hold.grow(data.len()) {
             self.pulled += self.bytes + data.len();
-            self.clear();
+            self.clear(hold);
             self.end = Some(Err(UploadError::TOO_MUCH));
             return;
         }
@@ -210,10 +198,10 @@ impl Parts {
     }
 
     /// Throws away what waits.
-    fn clear(&mut self) {
+    fn clear(&mut self, hold: &Hold) {
         self.waiting.clear();
         self.tail = Vec::new();
-        self.hold.shrink(std::mem::take(&mut self.bytes));
+        hold.shrink(std::mem::take(&mut self.bytes));
     }
 
     /// Makes a part of what was put together.
@@ -247,13 +235,9 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// A request without a body.
-    pub(crate) fn none() -> Self {
-        Self { inbox: None, pace: None }
-    }
-
-    pub(crate) fn from(inbox: &Rc<Inbox>) -> Self {
-        Self { inbox: Some(Rc::clone(inbox)), pace: None }
+    /// Without an inbox it is that of a request without a body.
+    pub(crate) fn new(inbox: Option<&Rc<Inbox>>) -> Self {
+        Self { inbox: inbox.cloned(), pace: None }
     }
 
     /// Whether nothing more comes.
@@ -317,7 +301,7 @@ impl Upload {
             }
             parts.bytes -= part.len();
             parts.pulled += part.len();
-            parts.hold.shrink(part.len());
+            inbox.hold.shrink(part.len());
             return Poll::Ready(Some(Ok(part)));
         }
         match parts.end {
@@ -345,7 +329,7 @@ impl Upload {
         {
             let mut parts = inbox.parts.borrow_mut();
             let waiting = parts.bytes;
-            parts.clear();
+            parts.clear(&inbox.hold);
             parts.counted = Some(waiting as u64);
             parts.pulled += waiting;
         }
@@ -378,7 +362,7 @@ mod tests {
     #[test]
     fn small_parts_are_put_together_and_keep_their_order() {
         let inbox = Inbox::new(&Budget::of(1 << 30));
-        let mut upload = Upload::from(&inbox);
+        let mut upload = Upload::new(Some(&inbox));
         let mut expected = Vec::new();
         for (index, len) in [1, 2, 5000, 3, 4, 4095, 4096, 1].into_iter().enumerate() {
             let part = vec![index as u8; len];
@@ -402,7 +386,7 @@ mod tests {
         assert!(inbox.is_full());
         assert!(inbox.parts.borrow().waiting.len() <= FULL / JOINED + 1);
         inbox.end(Ok(()));
-        let mut upload = Upload::from(&inbox);
+        let mut upload = Upload::new(Some(&inbox));
         let parts = std::iter::from_fn(|| pull(&mut upload, usize::MAX));
         assert_eq!(parts.map(|part| part.len()).sum::<usize>(), FULL);
     }
@@ -410,7 +394,7 @@ mod tests {
     #[test]
     fn a_byte_that_is_awaited_goes_through_by_itself() {
         let inbox = Inbox::new(&Budget::of(1 << 30));
-        let mut upload = Upload::from(&inbox);
+        let mut upload = Upload::new(Some(&inbox));
         for _ in 0..3 {
             assert!(pull(&mut upload, 10).is_none());
             assert!(inbox.is_awaited() && inbox.is_held_up());
@@ -427,7 +411,7 @@ mod tests {
     fn a_body_for_which_there_is_no_memory_breaks_off_and_gives_back_what_it_held() {
         let budget = Budget::of(8 << 20);
         let (inbox, other) = (Inbox::new(&budget), Inbox::new(&budget));
-        let mut upload = Upload::from(&inbox);
+        let mut upload = Upload::new(Some(&inbox));
         let part = vec![b'x'; 1 << 20];
         (0..6).for_each(|_| inbox.push(&part));
         assert_eq!(pull(&mut upload, 100).unwrap().len(), 100);

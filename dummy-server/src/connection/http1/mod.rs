@@ -61,7 +61,7 @@ pub(super) async fn serve(first: Vec<u8>, resources: &Resources, socket: &Rc<Sha
         End::Upgrade(options, mut flight) => {
             flight.goes_on();
             let before = socket.lifecycle.bytes_sent();
-            let wire = ByteStream::new(Bytes::from(driver.input.into_rest()), Rc::clone(socket));
+            let wire = ByteStream::new(Bytes::from(driver.input.rest), Rc::clone(socket));
             websocket::serve(wire, options, &resources.context, &socket.lifecycle.orders).await;
             flight.sent(socket.lifecycle.bytes_sent() - before);
             flight.whole();
@@ -111,10 +111,7 @@ enum Current {
 enum After {
     NextRequest,
     /// The end of the connection. It is read on until then, so that a client that is gone is noticed.
-    Close {
-        /// All of the last request was read: nothing else is under way.
-        is_read_whole: bool,
-    },
+    Close(CloseReason),
     /// The end of the connection; nothing more is read.
     Break(CloseReason),
 }
@@ -123,7 +120,7 @@ impl After {
     /// No request follows.
     fn close(&mut self) {
         if matches!(self, Self::NextRequest) {
-            *self = Self::Close { is_read_whole: true };
+            *self = Self::Close(CloseReason::Complete);
         }
     }
 }
@@ -201,10 +198,7 @@ impl Driver<'_> {
                         && self.socket.may_close();
                     (drained || self.input.is_exhausted()).then_some(End::Closed(CloseReason::Complete))
                 }
-                After::Close { is_read_whole: true } => Some(End::Closed(CloseReason::Complete)),
-                // The rest may still be under way, and must not make a reset of the close.
-                After::Close { is_read_whole: false } => Some(End::Closed(CloseReason::Refused)),
-                After::Break(ending) => Some(End::Closed(ending)),
+                After::Close(ending) | After::Break(ending) => Some(End::Closed(ending)),
             },
             _ => None,
         }

@@ -38,8 +38,8 @@ impl Driver<'_> {
             count
         } else {
             let ahead = self.context.budget.output(MOST_AHEAD);
-            let waiting = self.input.rest().len();
-            if self.input.has_ended() || matches!(self.after, After::Break(_)) || !takes && waiting >= ahead {
+            let waiting = self.input.rest.len();
+            if self.input.has_ended || matches!(self.after, After::Break(_)) || !takes && waiting >= ahead {
                 return Poll::Pending;
             }
             // Reads while a reply is made, too: so a client that is gone is noticed.
@@ -53,7 +53,7 @@ impl Driver<'_> {
             }
         };
         let mut input = &buffer[..count];
-        self.input.begin(count);
+        self.input.left = count;
         context.buffers.lend(&mut self.output);
         self.take_in(&mut input);
         // It waits for its turn or belongs to what follows, unless it begins a head.
@@ -92,7 +92,7 @@ impl Driver<'_> {
         let now = now_ns();
         while self.takes_input() && !self.has_enough() && !self.context.turn.step() {
             let next = self.reader.read(input, head);
-            self.input.begin(input.len());
+            self.input.left = input.len();
             match next {
                 Ok(None) => return,
                 Ok(Some(Event::Head { end })) => self.request(head, end, now),
@@ -115,7 +115,7 @@ impl Driver<'_> {
             }
         }
         // There is more than could be taken in now, if only the end of a body.
-        self.input.freshen(!input.is_empty() || self.body().is_some());
+        self.input.is_fresh = !input.is_empty() || self.body().is_some();
     }
 
     /// Nothing more comes of the current request's body, if any was still to come.
@@ -129,10 +129,10 @@ impl Driver<'_> {
 
     fn request(&mut self, fields: &request::RequestHead, end: bool, now: u64) {
         if !fields.keep_alive {
-            self.after = After::Close { is_read_whole: true };
+            self.after = After::Close(CloseReason::Complete);
         }
         let body = (!end).then(|| Inbox::new(&self.context.budget));
-        let upload = body.as_ref().map_or_else(Upload::none, Upload::from);
+        let upload = Upload::new(body.as_ref());
         let connection = &self.socket.lifecycle;
         let head = head(fields, connection);
         let (flight, answer) =

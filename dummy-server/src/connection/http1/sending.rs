@@ -70,7 +70,8 @@ impl Driver<'_> {
         // A body that nobody has read stands where the next request would; one without a length ends with the
         // connection.
         if !is_read_whole {
-            self.after = After::Close { is_read_whole };
+            // The rest may still be under way, and must not make a reset of the close.
+            self.after = After::Close(CloseReason::Refused);
         } else if unsized_ && !chunked || self.is_last() {
             self.after.close();
         }
@@ -130,7 +131,7 @@ impl Driver<'_> {
             write::field(out, b"transfer-encoding", b"chunked");
         }
         match (self.after, version) {
-            (After::Close { .. } | After::Break(_), _) if status != 101 => {
+            (After::Close(_) | After::Break(_), _) if status != 101 => {
                 write::field(out, b"connection", b"close");
             }
             (After::NextRequest, Version::Http10) => write::field(out, b"connection", b"keep-alive"),
@@ -143,7 +144,7 @@ impl Driver<'_> {
     pub(super) fn replied(&mut self) {
         self.current = Current::Idle;
         if self.input.has_more() {
-            self.input.freshen(true);
+            self.input.is_fresh = true;
             self.socket.lifecycle.patience.head_begun();
         }
     }

@@ -135,7 +135,8 @@ struct Driver<'a> {
     told: Option<Instant>,
     /// The rule or limit that the client broke.
     error: Option<Code>,
-    /// The connection ends like this, as soon as the output is written.
+    /// The connection ends like this, as soon as the output is written: whatever comes after that is not processed (RFC
+    /// 9113 section 6.8: streams above the one that GOAWAY names are not).
     cut: Option<CloseReason>,
     /// The last stream that is processed, once GOAWAY has named it.
     last_processed: u32,
@@ -208,7 +209,7 @@ impl Driver<'_> {
             if read_before && more {
                 continue;
             }
-            if self.input.has_ended() || self.conn.has_failed() {
+            if self.input.has_ended || self.conn.has_failed() {
                 if more || self.context.turn.is_over() {
                     continue;
                 }
@@ -224,12 +225,6 @@ impl Driver<'_> {
                 Poll::Ready(how) => return Poll::Ready(how),
             }
         }
-    }
-
-    /// Whether the connection was broken off on purpose: whatever comes after that is not processed (RFC 9113 section
-    /// 6.8: streams above the one that GOAWAY names are not).
-    fn is_cut(&self) -> bool {
-        self.cut.is_some()
     }
 
     /// Whether so much output waits that no more is made.
@@ -288,8 +283,8 @@ impl Driver<'_> {
         let head = &mut *head;
         loop {
             // Small requests may ask for large replies, and many may come together: what is left waits for its turn.
-            if self.is_cut() || self.has_enough() || context.turn.step() {
-                self.input.freshen(!input.is_empty());
+            if self.cut.is_some() || self.has_enough() || context.turn.step() {
+                self.input.is_fresh = !input.is_empty();
                 break;
             }
             match self.conn.receive(&mut input, head) {
@@ -303,7 +298,7 @@ impl Driver<'_> {
             self.error = Some(self.conn.fail(error).code);
         }
         // Nothing was taken in of what began before: it is a head that comes slowly.
-        let open = !input.is_empty() && !self.input.is_fresh() || self.conn.is_within_block();
+        let open = !input.is_empty() && !self.input.is_fresh || self.conn.is_within_block();
         self.socket.lifecycle.patience.frame_open(open, input.len() == count);
         self.tick(now);
         Poll::Ready(CloseReason::Complete)
@@ -356,7 +351,7 @@ impl Driver<'_> {
         if self.conn.has_failed() {
             return true;
         }
-        if self.input.has_ended() {
+        if self.input.has_ended {
             // No window will come any more for those that wait for it.
             return self.waiting == 0 && self.after_flush.is_empty() && self.conn.is_blocked();
         }

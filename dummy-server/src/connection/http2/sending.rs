@@ -39,7 +39,7 @@ impl Driver<'_> {
 
     /// Sends a reply, or its beginning.
     pub(super) fn respond(&mut self, key: Key, mut flight: Flight, reply: Reply) {
-        if self.is_cut() {
+        if self.cut.is_some() {
             if key.id > self.last_processed {
                 flight.refused_by(Cut::GoAway(0));
             }
@@ -86,7 +86,7 @@ impl Driver<'_> {
 
     /// Breaks off a stream, or the connection, with `last` as the last stream that was processed.
     pub(super) fn cut_off(&mut self, key: Key, cut: Cut, last: u32) {
-        if self.is_cut() {
+        if self.cut.is_some() {
             return;
         }
         match cut {
@@ -135,7 +135,7 @@ impl Driver<'_> {
 
     /// Sends content, as much as there is room for, and a turn's worth at most.
     pub(super) fn send(&mut self, key: Key, mut sending: SendingStream) {
-        if self.is_cut() {
+        if self.cut.is_some() {
             return;
         }
         let room = self.conn.data_room(key).min(SHARE);

@@ -54,7 +54,7 @@ impl Driver<'_> {
             return self.respond(key, flight, reply);
         }
         let inbox = (!end).then(|| Inbox::new(&self.context.budget));
-        let upload = inbox.as_ref().map_or_else(Upload::none, Upload::from);
+        let upload = Upload::new(inbox.as_ref());
         let mut expects_continue = head.fields.has_token("expect", "100-continue");
         let (flight, answer) =
             exchange::handle_request(&self.resources.exchange, connection, &head, upload, now);
