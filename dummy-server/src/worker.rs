@@ -74,7 +74,6 @@ pub(crate) struct Worker {
 struct Admission {
     worker: Rc<Worker>,
     key: usize,
-    lifecycle: Rc<Lifecycle>,
 }
 
 /// Ends the thread with the panic of one of its tasks.
@@ -88,14 +87,14 @@ fn go_on_unless_panicked(ended: Result<(), JoinError>) {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let Self { worker, key, lifecycle } = self;
+        let Self { worker, key } = self;
+        let socket = worker.connections.borrow_mut().remove(*key);
         if std::thread::panicking() {
             worker.stats.panics.add(1);
             // What has panicked, and where, is said by the panic hook.
-            let peer = lifecycle.peer.address().map(|peer| peer.to_string()).unwrap_or_default();
-            tracing::error!(connection = lifecycle.id.get(), peer, "a connection's task has panicked");
+            let peer = socket.lifecycle.peer.address().map(|peer| peer.to_string()).unwrap_or_default();
+            tracing::error!(connection = socket.lifecycle.id.get(), peer, "a connection's task has panicked");
         }
-        worker.connections.borrow_mut().remove(*key);
         worker.stats.connections_closed.add(1);
         worker.server.fleet.leave(worker.index);
     }
@@ -140,7 +139,7 @@ impl Worker {
         lifecycle.id.set(before * workers + number as u64 + 1);
         let key = self.connections.borrow_mut().insert(Rc::clone(&socket));
         self.stats.connections_opened.add(1);
-        let admission = Admission { worker: Rc::clone(self), key, lifecycle };
+        let admission = Admission { worker: Rc::clone(self), key };
         tokio::task::spawn_local(async move {
             connection::serve(Rc::clone(&admission.worker.resources), socket).await;
         });

@@ -2,7 +2,12 @@
 //! HEAD are decided here, once for all protocols.
 
 use bytes::Bytes;
-use contract::{field, pattern, timing::Timing};
+use contract::{
+    field,
+    ledger::{KeptFields, ReplyHead},
+    pattern,
+    timing::Timing,
+};
 use http::StatusCode;
 use wire::{Fields, Name};
 
@@ -167,10 +172,10 @@ impl Finished {
     #[cold]
     fn keep(&self, exchange: &Exchange, sighting: &Sighting, seen: &[u8]) {
         sighting.keep_reply(|run| {
-            let mut kept = SentFields::of(run);
+            let mut kept = SentFields { run, fields: KeptFields::default() };
             self.write_to(exchange, &mut kept);
             kept.varying_known(&SEEN, seen);
-            kept.into_head(self.status)
+            ReplyHead { status: self.status.as_u16(), fields: kept.fields, trailers: None }
         });
     }
 

@@ -1,8 +1,7 @@
 //! Heads of sampled requests of verified runs and of their replies, as they were on the wire. All other requests pay for a look
 //! at one flag.
 
-use contract::ledger::{KeptFields, ReplyHead, RequestHead, Sample};
-use http::StatusCode;
+use contract::ledger::{KeptFields, RequestHead, Sample};
 
 use super::FieldWriter;
 use crate::message::Head;
@@ -29,18 +28,8 @@ pub(super) fn request(run: u32, connection: u64, head: &Head<'_>) -> Sample {
 /// Fields of a reply, kept as they are written; those that concern its connection alone are not among them.
 #[derive(Debug)]
 pub(super) struct SentFields {
-    run: u32,
-    fields: KeptFields,
-}
-
-impl SentFields {
-    pub(super) fn of(run: u32) -> Self {
-        Self { run, fields: KeptFields::default() }
-    }
-
-    pub(super) fn into_head(self, status: StatusCode) -> ReplyHead {
-        ReplyHead { status: status.as_u16(), fields: self.fields, trailers: None }
-    }
+    pub(super) run: u32,
+    pub(super) fields: KeptFields,
 }
 
 impl FieldWriter for SentFields {

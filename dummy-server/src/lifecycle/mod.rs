@@ -225,7 +225,7 @@ impl Lifecycle {
             id: self.id.get(),
             protocol: self.protocol.get(),
             peer: self.peer.address(),
-            age: self.patience.accepted().elapsed(),
+            age: self.patience.accepted.elapsed(),
             requests: self.requests(),
             in_flight: self.in_flight.get(),
             bytes_received: self.bytes_received.get(),

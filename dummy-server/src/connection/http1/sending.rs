@@ -78,33 +78,29 @@ impl Driver<'_> {
         self.write_head(&finished, version, chunked);
         let Finished { mut flight, .. } = finished;
         match content {
-            Content::None => {
-                flight.whole();
-                self.replied();
-            }
+            Content::None => {}
             Content::Bytes(bytes) => {
                 flight.sent(bytes.len() as u64);
-                flight.whole();
                 self.output.push(bytes);
                 if let Some(hold) = flight.take_hold() {
                     self.replies
                         .push_back((self.socket.lifecycle.bytes_sent() + self.output.len() as u64, hold));
                 }
-                self.replied();
             }
             Content::Pattern { mut range, sized: true } if range.left() <= MOST_OUTPUT as u64 => {
                 flight.sent(range.left());
-                flight.whole();
                 push_range(&mut self.output, &mut range);
-                self.replied();
             }
             content => {
                 flight.goes_on();
                 let chunking = Chunking { coded: chunked, left: 0 };
                 let (flushes, full) = (false, false);
                 self.current = Current::Sending(SendingReply { content, chunking, flushes, full, flight });
+                return;
             }
         }
+        flight.whole();
+        self.replied();
     }
 
     /// Breaks off: nothing but what is in the output is sent.
@@ -178,8 +174,7 @@ impl Driver<'_> {
                         return true;
                     }
                     Poll::Ready(Some(Part::Constant(trailers))) => {
-                        let trailers = trailers.iter().copied().collect();
-                        return self.last_part(&trailers);
+                        return self.last_part(&trailers.iter().copied().collect());
                     }
                     Poll::Ready(None) => return self.last_part(&wire::Fields::new()),
                 },

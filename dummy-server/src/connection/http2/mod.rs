@@ -119,10 +119,10 @@ struct Driver<'a> {
     slots: Vec<Slot>,
     /// A waker for each slot.
     keys: Vec<ready::Key>,
-    /// The slots that were woken, and those of them whose turn has come.
+    /// The slots that were woken.
     ready: Ready,
     woken: Vec<u32>,
-    /// Streams whose endpoint has not been asked yet whether it can reply immediately.
+    /// Streams whose turn has come: those, and those whose endpoint has not been asked yet whether it can reply immediately.
     fresh: Vec<Key>,
     /// Streams that go on when what they wait for has been written, by where that ends among all bytes of the connection.
     after_flush: VecDeque<(u64, Key)>,
@@ -140,7 +140,7 @@ struct Driver<'a> {
     cut: Option<CloseReason>,
     /// The last stream that is processed, once GOAWAY has named it.
     last_processed: u32,
-    /// The client does nothing any more: the connection ends, whether or not the output can be written.
+    /// The client does nothing any more: the end does not wait for the output.
     given_up: bool,
 }
 
@@ -152,7 +152,7 @@ impl Driver<'_> {
         if self.socket.lifecycle.patience.has_stalled(|| self.awaits_client()) {
             self.stalled();
         }
-        if self.socket.lifecycle.patience.wants_sweep() {
+        if self.conn.awaits_settings() {
             self.tick(now_ns());
         }
         let result = self.turn(cx);
@@ -169,18 +169,15 @@ impl Driver<'_> {
             if self.orders.strongest() == Order::Close {
                 return Poll::Ready(CloseReason::Abandoned);
             }
-            if self.given_up {
-                let written = socket::poll_output(self.socket, &mut self.conn.output, cx);
-                let is_written = matches!(written, Poll::Ready(Ok(())));
-                return Poll::Ready(if is_written { CloseReason::Complete } else { CloseReason::Abandoned });
-            }
             if let Some(how) = self.cut {
-                let written = std::task::ready!(socket::poll_output(self.socket, &mut self.conn.output, cx));
-                return Poll::Ready(written.map_or(CloseReason::Abandoned, |()| how));
+                return match socket::poll_output(self.socket, &mut self.conn.output, cx) {
+                    Poll::Ready(Ok(())) => Poll::Ready(how),
+                    Poll::Pending if !self.given_up => Poll::Pending,
+                    _ => Poll::Ready(CloseReason::Abandoned),
+                };
             }
             self.drain();
-            self.ask_fresh();
-            self.wake_slots();
+            self.work_on_woken();
             self.send_ready();
             if self.cut.is_some() {
                 continue;
@@ -209,20 +206,14 @@ impl Driver<'_> {
             if read_before && more {
                 continue;
             }
-            if self.input.has_ended || self.conn.has_failed() {
-                if more || self.context.turn.is_over() {
-                    continue;
-                }
-                return Poll::Pending;
-            }
             match self.read(cx) {
                 Poll::Pending if more || self.context.turn.is_over() => {}
                 Poll::Pending => {
                     self.context.buffers.take_back(&mut self.conn.output);
                     return Poll::Pending;
                 }
-                Poll::Ready(CloseReason::Complete) => {}
-                Poll::Ready(how) => return Poll::Ready(how),
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(CloseReason::Abandoned),
             }
         }
     }
@@ -250,7 +241,7 @@ impl Driver<'_> {
             let error = Error { code: Code::ENHANCE_YOUR_CALM, reason: STALLED };
             self.error = Some(self.conn.fail(error).code);
             self.socket.lifecycle.break_off();
-            self.given_up = true;
+            (self.cut, self.given_up) = (Some(CloseReason::Complete), true);
             return;
         }
         for slot in held_up {
@@ -260,8 +251,11 @@ impl Driver<'_> {
         }
     }
 
-    /// Reads once and takes in what came.
-    fn read(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+    /// Reads once and takes in what came, if there is use for it. False: the connection is broken.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.input.has_ended || self.conn.has_failed() {
+            return Poll::Pending;
+        }
         let (resources, context) = (self.resources, self.context);
         let mut buffer = context.buffers.for_reading();
         let buffer = &mut *buffer;
@@ -271,9 +265,9 @@ impl Driver<'_> {
                 Ok(Some(count)) => count,
                 Ok(None) => {
                     self.peer_ended();
-                    return Poll::Ready(CloseReason::Complete);
+                    return Poll::Ready(true);
                 }
-                Err(_) => return Poll::Ready(CloseReason::Abandoned),
+                Err(_) => return Poll::Ready(false),
             },
         };
         context.buffers.lend(&mut self.conn.output);
@@ -301,7 +295,7 @@ impl Driver<'_> {
         let open = !input.is_empty() && !self.input.is_fresh || self.conn.is_within_block();
         self.socket.lifecycle.patience.frame_open(open, input.len() == count);
         self.tick(now);
-        Poll::Ready(CloseReason::Complete)
+        Poll::Ready(true)
     }
 
     /// Passes the time to the state machine; the sweep makes sure that this goes on while nothing is read.

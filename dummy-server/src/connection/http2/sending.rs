@@ -119,18 +119,21 @@ impl Driver<'_> {
     }
 
     fn reset(&mut self, key: Key, code: Code) {
+        self.clear(key);
+        self.conn.reset(key, code);
+    }
+
+    /// Nothing is kept of the stream any more.
+    fn clear(&mut self, key: Key) {
         if let Some(slot) = self.known(key) {
             *slot = Slot::default();
         }
-        self.conn.reset(key, code);
     }
 
     /// The last byte of a reply is in the output.
     pub(super) fn replied(&mut self, key: Key) {
         self.conn.finish(key);
-        if let Some(slot) = self.known(key) {
-            *slot = Slot::default();
-        }
+        self.clear(key);
     }
 
     /// Sends content, as much as there is room for, and a turn's worth at most.

@@ -134,37 +134,22 @@ impl Driver<'_> {
         }
     }
 
-    /// Asks endpoints whose request has come by now, as many as the turn allows.
-    pub(super) fn ask_fresh(&mut self) {
-        let mut asked = 0;
-        while let Some(key) = self.fresh.get(asked) {
-            asked += 1;
+    /// Asks endpoints whose request has come by now and goes on with those that were woken, as many as the turn allows.
+    pub(super) fn work_on_woken(&mut self) {
+        self.ready.take(&mut self.woken);
+        for slot in self.woken.drain(..) {
+            self.keys[slot as usize].taken();
+            self.fresh.extend(self.slots.get(slot as usize).map(|found| Key { slot, id: found.id }));
+        }
+        let mut done = 0;
+        while let Some(key) = self.fresh.get(done) {
+            done += 1;
             self.work_on(*key);
             if self.context.turn.step() {
                 break;
             }
         }
-        self.fresh.drain(..asked);
-    }
-
-    /// Goes on with those that were woken, as many as the turn allows.
-    pub(super) fn wake_slots(&mut self) {
-        if self.woken.is_empty() && !self.ready.take(&mut self.woken) {
-            return;
-        }
-        let mut done = 0;
-        while let Some(&slot) = self.woken.get(done) {
-            done += 1;
-            self.keys[slot as usize].taken();
-            if let Some(found) = self.slots.get(slot as usize) {
-                let id = found.id;
-                self.work_on(Key { slot, id });
-            }
-            if self.context.turn.step() {
-                break;
-            }
-        }
-        self.woken.drain(..done);
+        self.fresh.drain(..done);
     }
 
     /// Polls what a stream waits for.

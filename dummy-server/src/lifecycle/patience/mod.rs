@@ -35,7 +35,7 @@ pub(super) struct Due {
 /// What has happened on a connection, and since when nothing has.
 #[derive(Debug)]
 pub(crate) struct Patience {
-    accepted: Instant,
+    pub(super) accepted: Instant,
     /// Something happened since the last sweep; the last sweep at which something had.
     active: Cell<bool>,
     active_at: Cell<Instant>,
@@ -86,10 +86,6 @@ impl Patience {
             stalls: Cell::new(0),
             wants_sweep: Cell::new(false),
         }
-    }
-
-    pub(super) fn accepted(&self) -> Instant {
-        self.accepted
     }
 
     /// Bytes were read, while requests were in flight or not.
@@ -180,10 +176,6 @@ impl Patience {
     /// The engine wants to look at the clock once in a while, or does not.
     pub(crate) fn want_sweep(&self, wanted: bool) {
         self.wants_sweep.set(wanted);
-    }
-
-    pub(crate) fn wants_sweep(&self) -> bool {
-        self.wants_sweep.get()
     }
 
     /// Whether a connection without a request may be drained: it has had one, or the time for its first.
