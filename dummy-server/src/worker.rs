@@ -118,7 +118,7 @@ impl Worker {
     }
 
     fn context(&self) -> &ServerContext {
-        &self.resources.context
+        &self.resources.exchange.context
     }
 
     /// Serves a connection for which this worker's seat has been taken.

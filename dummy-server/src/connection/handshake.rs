@@ -34,7 +34,7 @@ pub(super) async fn perform(
 ) -> Option<(Vec<u8>, Option<bool>)> {
     let (mut first, mut http2) = (Vec::new(), None);
     let mut prelude = Prelude::default();
-    if resources.context.config.proxy_protocol != ProxyProtocol::Off {
+    if resources.exchange.context.config.proxy_protocol != ProxyProtocol::Off {
         (prelude.proxied, first) = proxy_header(resources, socket).await?;
     }
     if socket.lifecycle.port == Port::Tls {
@@ -56,19 +56,19 @@ async fn proxy_header(
     resources: &Resources,
     socket: &Rc<SharedSocket>,
 ) -> Option<(Option<Box<Header>>, Vec<u8>)> {
-    let required = resources.context.config.proxy_protocol == ProxyProtocol::Required;
+    let required = resources.exchange.context.config.proxy_protocol == ProxyProtocol::Required;
     let mut bytes = Vec::new();
     let refusal = |error, reason: &str| Poll::Ready(Err(Some((error, reason.to_owned()))));
     let outcome = poll_fn(|cx| {
         loop {
             // A client that comes and goes without a word, or is closed by the drain, has done nothing wrong.
             if told_to_go(socket, true, cx).is_ready() {
-                if socket.lifecycle.order() == Order::Close && (required || !bytes.is_empty()) {
+                if socket.lifecycle.orders.strongest() == Order::Close && (required || !bytes.is_empty()) {
                     return refusal(ProxyError::Timeout, "it has not come within --header-timeout");
                 }
                 return Poll::Ready(Err(None));
             }
-            let mut buffer = resources.context.buffers.for_reading();
+            let mut buffer = resources.exchange.context.buffers.for_reading();
             let buffer = &mut buffer[..MOST_READ];
             let read = segments::poll_read(&mut *socket.stream.borrow_mut(), &bytes, buffer, cx);
             let Ok(count @ 1..) = ready!(read) else {
@@ -131,7 +131,7 @@ async fn tls_handshake(first: Vec<u8>, resources: &Resources, socket: &Rc<Shared
             None
         }
         None => {
-            if socket.lifecycle.order() == Order::Close {
+            if socket.lifecycle.orders.strongest() == Order::Close {
                 resources.refusals.tls(socket, Reason::Timeout, &"it was not done within --header-timeout");
             }
             None

@@ -48,7 +48,7 @@ async fn sniff(
             if told_to_go(socket, first.is_empty(), cx).is_ready() {
                 return Poll::Ready(None);
             }
-            let mut buffer = resources.context.buffers.for_reading();
+            let mut buffer = resources.exchange.context.buffers.for_reading();
             let Ok(count) = std::task::ready!(socket::poll_read(socket, &first, &mut buffer, cx)) else {
                 return Poll::Ready(None);
             };
@@ -74,7 +74,7 @@ fn begins_with_preface(first: &[u8]) -> Option<bool> {
 /// Ready at the order to close, or to drain while nothing was read.
 fn told_to_go(socket: &SharedSocket, nothing_read: bool, cx: &std::task::Context<'_>) -> Poll<()> {
     socket.lifecycle.begin_turn(cx);
-    match socket.lifecycle.order() {
+    match socket.lifecycle.orders.strongest() {
         Order::Close => Poll::Ready(()),
         Order::Drain if nothing_read && socket.may_close() => Poll::Ready(()),
         _ => Poll::Pending,

@@ -3,13 +3,12 @@
 use std::rc::Rc;
 
 use super::refused::Refusals;
-use crate::{buffers::Reusable, context::ServerContext, exchange::Exchange, tls::Certificates};
+use crate::{buffers::Reusable, exchange::Exchange, tls::Certificates};
 
 /// One for each worker.
 #[derive(Debug)]
 pub(crate) struct Resources {
-    pub(crate) context: Rc<ServerContext>,
-    pub(super) exchange: Rc<Exchange>,
+    pub(crate) exchange: Rc<Exchange>,
     /// What TLS connections begin with.
     pub(super) certificates: Option<Certificates>,
     /// What was logged of connections that did not come to HTTP.
@@ -21,14 +20,12 @@ pub(crate) struct Resources {
 
 impl Resources {
     pub(crate) fn new(exchange: Rc<Exchange>, certificates: Option<Certificates>) -> Rc<Self> {
-        let context = Rc::clone(&exchange.context);
         Rc::new(Self {
             certificates,
             refusals: Refusals::default(),
             http1_head: Reusable::default(),
             http2_head: Reusable::default(),
             exchange,
-            context,
         })
     }
 }

@@ -80,7 +80,11 @@ pub(super) async fn end(socket: &Rc<SharedSocket>, ending: CloseReason) {
         CloseReason::Refused => linger(socket, true).await,
         CloseReason::Abandoned => {}
         CloseReason::Cut(Cut::Reset) => reset(socket).await,
-        CloseReason::Cut(_) => cut_off(socket).await,
+        // As if this end had died: TLS is not ended.
+        CloseReason::Cut(_) => {
+            socket.stream.borrow().cut_off();
+            read_on(ByteStream::new(Bytes::new(), Rc::clone(socket)), false).await;
+        }
     }
 }
 
@@ -146,12 +150,6 @@ pub(super) async fn linger(socket: &Rc<SharedSocket>, sending: bool) {
     if wire.shutdown().await.is_ok() {
         read_on(wire, sending).await;
     }
-}
-
-/// Ends the connection like [`linger`], but as if this end had died: TLS is not ended.
-async fn cut_off(socket: &Rc<SharedSocket>) {
-    socket.stream.borrow().cut_off();
-    read_on(ByteStream::new(Bytes::new(), Rc::clone(socket)), false).await;
 }
 
 /// Reads until the peer has closed its end, if anything is left to read, which would make a reset of the close.

@@ -98,11 +98,6 @@ impl Lifecycle {
         })
     }
 
-    #[inline]
-    pub(crate) fn order(&self) -> Order {
-        self.orders.strongest()
-    }
-
     /// Gives an order; a weaker one than it has changes nothing.
     pub(crate) fn give(&self, order: Order) {
         if self.orders.give(order) {
@@ -119,7 +114,7 @@ impl Lifecycle {
 
     /// Whether it was closed while there was no request, as far as that was this end's decision.
     pub(crate) fn is_closed_cleanly(&self) -> bool {
-        self.order() == Order::Close && !self.cut_short.get()
+        self.orders.strongest() == Order::Close && !self.cut_short.get()
     }
 
     /// It is broken off by this end, whatever is in flight.
@@ -129,7 +124,7 @@ impl Lifecycle {
 
     /// Whether what is in flight and ends now is ended by this end.
     pub(crate) fn is_broken_off(&self) -> bool {
-        self.broken_off.get() || self.order() == Order::Close
+        self.broken_off.get() || self.orders.strongest() == Order::Close
     }
 
     /// Bytes were read.
@@ -209,7 +204,7 @@ impl Lifecycle {
     /// Looks at the clock for this connection; `now` is the sweep's. The system is asked for the client's `presence` where
     /// only that can decide it.
     pub(crate) fn sweep(&self, now: Instant, limits: &Limits, presence: impl FnOnce() -> Presence) {
-        let due = self.patience.sweep(now, limits, self.is_busy(), self.order(), presence);
+        let due = self.patience.sweep(now, limits, self.is_busy(), self.orders.strongest(), presence);
         if due.client_gone {
             self.stats.clients_gone.add(1);
         }

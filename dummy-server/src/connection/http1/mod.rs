@@ -39,21 +39,20 @@ use crate::{
 const MOST_OUTPUT: usize = 256 << 10;
 /// Serves a connection until it ends; `first` was read already.
 pub(super) async fn serve(first: Vec<u8>, resources: &Resources, socket: &Rc<SharedSocket>) {
-    let limits = http1::Limits {
-        head: resources.context.config.limits.max_header_bytes as usize,
-        ..Default::default()
-    };
+    let context = &resources.exchange.context;
+    let limits =
+        http1::Limits { head: context.config.limits.max_header_bytes as usize, ..Default::default() };
     let mut driver = Driver {
         reader: request::RequestReader::new(limits),
         output: Output::new(),
         resources,
-        context: &resources.context,
+        context,
         socket,
         orders: &socket.lifecycle.orders,
         current: Current::Idle,
         after: After::NextRequest,
-        input: Input::new(first, &resources.context.budget),
-        output_hold: Hold::new(&resources.context.budget),
+        input: Input::new(first, &context.budget),
+        output_hold: Hold::new(&context.budget),
         replies: VecDeque::new(),
     };
     match poll_fn(|cx| driver.poll(cx)).await {
@@ -62,7 +61,7 @@ pub(super) async fn serve(first: Vec<u8>, resources: &Resources, socket: &Rc<Sha
             flight.goes_on();
             let before = socket.lifecycle.bytes_sent();
             let wire = ByteStream::new(Bytes::from(driver.input.rest), Rc::clone(socket));
-            websocket::serve(wire, options, &resources.context, &socket.lifecycle.orders).await;
+            websocket::serve(wire, options, context, &socket.lifecycle.orders).await;
             flight.sent(socket.lifecycle.bytes_sent() - before);
             flight.whole();
             socket::send_close_notify(socket).await;
@@ -152,20 +151,18 @@ impl Driver<'_> {
                 return Poll::Ready(End::Closed(CloseReason::Abandoned));
             }
             let mut moved = self.work(cx);
-            match socket::poll_output(self.socket, &mut self.output, cx) {
+            let written = socket::poll_output(self.socket, &mut self.output, cx);
+            self.replies_written();
+            match written {
                 Poll::Ready(Ok(())) => {
-                    self.replies_written();
                     if let Some(end) = self.end() {
                         return Poll::Ready(end);
                     }
                     moved |= self.flushed();
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(End::Closed(CloseReason::Abandoned)),
-                Poll::Pending if self.has_enough() => {
-                    self.replies_written();
-                    return Poll::Pending;
-                }
-                Poll::Pending => self.replies_written(),
+                Poll::Pending if self.has_enough() => return Poll::Pending,
+                Poll::Pending => {}
             }
             // However much there is to send, each turn reads once.
             if std::mem::replace(&mut read, true) && self.context.turn.long_step() {

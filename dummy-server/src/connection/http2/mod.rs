@@ -48,11 +48,12 @@ const STALLED: &str = "nothing has moved for --stall-timeout";
 pub(super) async fn serve(first: Vec<u8>, resources: &Resources, socket: &Rc<SharedSocket>) {
     socket.lifecycle.patience.head_done();
     socket.lifecycle.protocol.set(Some(Protocol::Http2));
+    let context = &resources.exchange.context;
     let mut driver = Driver {
-        conn: Connection::new(&config(resources)),
+        conn: Connection::new(&config(context)),
         prepared: PreparedFields::default(),
         resources,
-        context: &resources.context,
+        context,
         socket,
         orders: &socket.lifecycle.orders,
         slots: Vec::new(),
@@ -62,8 +63,8 @@ pub(super) async fn serve(first: Vec<u8>, resources: &Resources, socket: &Rc<Sha
         fresh: Vec::new(),
         after_flush: VecDeque::new(),
         waiting: 0,
-        input: Input::new(first, &resources.context.budget),
-        output_hold: Hold::new(&resources.context.budget),
+        input: Input::new(first, &context.budget),
+        output_hold: Hold::new(&context.budget),
         told: None,
         error: None,
         cut: None,
@@ -76,8 +77,8 @@ pub(super) async fn serve(first: Vec<u8>, resources: &Resources, socket: &Rc<Sha
     socket::end(socket, how).await;
 }
 
-fn config(resources: &Resources) -> Config {
-    let (limits, http2) = (&resources.context.config.limits, &resources.context.config.http2);
+fn config(context: &ServerContext) -> Config {
+    let (limits, http2) = (&context.config.limits, &context.config.http2);
     Config {
         settings: Settings {
             max_concurrent_streams: Some(limits.max_streams),
