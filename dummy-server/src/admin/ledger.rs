@@ -5,17 +5,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{
-    process::Process,
-    router::{self, Route},
-};
+use crate::{process::Process, router};
 
 /// What all workers of each server have seen of the run that `query` names: a list, with one statement for each start of a
 /// server that was not killed.
 pub(super) async fn response(process: &Process, query: Option<&str>) -> Response {
     let (run, load) = match router::ledger(query.unwrap_or_default()) {
-        Ok(Route::Ledger { run, load }) => (run, load),
-        Ok(_) => return StatusCode::NOT_FOUND.into_response(),
+        Ok(asked) => asked,
         Err(bad) => {
             let text = format!("{}; accepted: {}; for example: {}\n", bad.error, bad.accepted, bad.example);
             return (StatusCode::BAD_REQUEST, text).into_response();

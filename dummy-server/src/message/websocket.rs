@@ -20,10 +20,3 @@ pub(crate) struct Options {
     /// How often a ping is sent, of which the first is sent immediately.
     pub(crate) ping: Option<Duration>,
 }
-
-impl Options {
-    /// Nothing but the mode.
-    pub(crate) const fn plain(mode: Mode) -> Self {
-        Self { mode, fragment: None, ping: None }
-    }
-}

@@ -5,7 +5,7 @@ use crate::stats::Endpoint;
 
 /// Targets that were routed before: steady traffic asks for few. Each has one place, by a hash.
 #[derive(Debug)]
-pub(crate) struct KnownTargets(Box<[KnownTarget; KNOWN]>);
+pub(crate) struct KnownTargets(Box<[Option<KnownTarget>; KNOWN]>);
 
 const KNOWN: usize = 64;
 /// Longer targets are not kept.
@@ -21,9 +21,7 @@ struct KnownTarget {
 
 impl Default for KnownTargets {
     fn default() -> Self {
-        let nothing =
-            KnownTarget { len: 0, text: [0; LONGEST_KNOWN], endpoint: Endpoint::Echo, route: Route::Echo };
-        Self(Box::new([nothing; KNOWN]))
+        Self(Box::new([None; KNOWN]))
     }
 }
 
@@ -31,17 +29,17 @@ impl KnownTargets {
     /// Where a target leads, if it is known.
     #[inline]
     pub(crate) fn get(&self, target: &[u8]) -> Option<(Endpoint, Route)> {
-        let known = &self.0[place(target)];
-        let same = target.len() == usize::from(known.len) && known.text[..target.len()] == *target;
-        (same && !target.is_empty()).then_some((known.endpoint, known.route))
+        let known = self.0[place(target)].as_ref()?;
+        let is_same = known.text[..usize::from(known.len)] == *target;
+        is_same.then_some((known.endpoint, known.route))
     }
 
     /// Keeps where a target leads.
     pub(crate) fn keep(&mut self, target: &[u8], endpoint: Endpoint, route: Route) {
         if target.len() <= LONGEST_KNOWN {
-            let known = &mut self.0[place(target)];
-            *known = KnownTarget { len: target.len() as u8, text: [0; LONGEST_KNOWN], endpoint, route };
-            known.text[..target.len()].copy_from_slice(target);
+            let mut text = [0; LONGEST_KNOWN];
+            text[..target.len()].copy_from_slice(target);
+            self.0[place(target)] = Some(KnownTarget { len: target.len() as u8, text, endpoint, route });
         }
     }
 }

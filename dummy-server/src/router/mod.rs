@@ -147,7 +147,7 @@ pub(crate) fn route(path: &str, query: &str) -> (Endpoint, Result<Route, BadRout
         ("ndjson", None) => (Endpoint::Ndjson, series(query, "/ndjson?count=3&delay=100").map(Route::Ndjson)),
         ("drip", None) => (Endpoint::Drip, drip(query)),
         ("health", None) => (Endpoint::Health, Ok(Route::Health)),
-        ("ledger", None) => (Endpoint::Ledger, ledger(query)),
+        ("ledger", None) => (Endpoint::Ledger, ledger(query).map(|(run, load)| Route::Ledger { run, load })),
         ("help", None) => (Endpoint::Help, Ok(Route::Help)),
         ("ws", Some("close")) => (Endpoint::WebSocket, websocket(Mode::EchoOnceAndClose, query)),
         ("ws", _) => (Endpoint::WebSocket, websocket(Mode::Echo, query)),
@@ -165,28 +165,54 @@ fn no_usage(rest: Option<&str>) -> NoUsage {
     }
 }
 
+/// How an endpoint's parameters are written.
+#[derive(Clone, Copy)]
+struct Syntax {
+    accepted: &'static str,
+    example: &'static str,
+}
+
+impl Syntax {
+    fn bad(self, error: String) -> BadRoute {
+        BadRoute { error, accepted: self.accepted, example: self.example }
+    }
+
+    /// The value of a query's key, or `default` where it has none.
+    fn value<T>(
+        self,
+        query: &str,
+        key: &str,
+        default: T,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, BadRoute> {
+        let Some(text) = parameter(query, key) else { return Ok(default) };
+        read(text).ok_or_else(|| self.bad(format!("invalid {key} '{text}'")))
+    }
+
+    /// A time in milliseconds.
+    fn millis(self, query: &str, key: &str, default: u64) -> Result<Duration, BadRoute> {
+        self.value(query, key, Duration::from_millis(default), quantity::millis)
+    }
+}
+
 fn websocket(mode: Mode, query: &str) -> Result<Route, BadRoute> {
-    let bad = |name: &str, value: &str| BadRoute {
-        error: format!("invalid {name} '{value}'"),
+    let syntax = Syntax {
         accepted: "/ws?fragment={size}&ping={duration}: a size from 1 byte to 1G, a duration from 10ms to 1h",
         example: "/ws?fragment=1K&ping=500ms",
     };
-    let mut options = Options::plain(mode);
-    if let Some(value) = parameter(query, "fragment") {
-        let size = quantity::size_within(value, &FRAGMENTS);
-        let size = size.and_then(|size| NonZeroU32::new(u32::try_from(size).ok()?));
-        options.fragment = Some(size.ok_or_else(|| bad("fragment", value))?);
-    }
-    if let Some(value) = parameter(query, "ping") {
-        let period = quantity::duration(value, *PING_PERIODS.end());
-        let period = period.filter(|period| PING_PERIODS.contains(period));
-        options.ping = Some(period.ok_or_else(|| bad("ping", value))?);
-    }
-    Ok(Route::WebSocket(options))
+    let fragment = syntax.value(query, "fragment", None, |text| {
+        let size = quantity::size_within(text, &FRAGMENTS)?;
+        Some(Some(NonZeroU32::new(u32::try_from(size).ok()?)?))
+    })?;
+    let ping = syntax.value(query, "ping", None, |text| {
+        let period = quantity::duration(text, *PING_PERIODS.end())?;
+        PING_PERIODS.contains(&period).then_some(Some(period))
+    })?;
+    Ok(Route::WebSocket(Options { mode, fragment, ping }))
 }
 
 fn bin(rest: &str, query: &str) -> Result<Route, BadRoute> {
-    let size = quantity::size_within(rest, &SIZES).ok_or_else(|| BadRoute {
+    let size = size(rest).ok_or_else(|| BadRoute {
         error: format!("invalid size '{rest}'"),
         accepted: "/bin/{size}: bytes from 1, or with K, M, G or T for powers of 1024, below 2^63",
         example: "/bin/64K",
@@ -195,82 +221,62 @@ fn bin(rest: &str, query: &str) -> Result<Route, BadRoute> {
     Ok(Route::Bin { size, chunked: asked("chunked"), digest: asked("digest") })
 }
 
+fn size(text: &str) -> Option<u64> {
+    quantity::size_within(text, &SIZES)
+}
+
 fn series(query: &str, example: &'static str) -> Result<Series, BadRoute> {
-    let bad = |key: &str, text: &str| BadRoute {
-        error: format!("invalid {key} '{text}'"),
+    let syntax = Syntax {
         accepted: "?count={number}&delay={milliseconds}&jitter={milliseconds}: whole numbers, milliseconds up to \
                    4294967295; a count of 0 is without end",
         example,
     };
-    let time = |key, default| match parameter(query, key) {
-        None => Ok(Duration::from_millis(default)),
-        Some(text) => quantity::millis(text).ok_or_else(|| bad(key, text)),
-    };
-    let count = match parameter(query, "count") {
-        None => 10,
-        Some(text) => quantity::count(text).ok_or_else(|| bad("count", text))?,
-    };
-    let (delay, jitter) = (time("delay", 1000)?, time("jitter", 0)?);
+    let count = syntax.value(query, "count", 10, quantity::count)?;
+    let (delay, jitter) = (syntax.millis(query, "delay", 1000)?, syntax.millis(query, "jitter", 0)?);
     Ok(Series { count: (count > 0).then_some(count), delay, jitter })
 }
 
 fn drip(query: &str) -> Result<Route, BadRoute> {
-    let bad = |key: &str, text: &str| BadRoute {
-        error: format!("invalid {key} '{text}'"),
+    let syntax = Syntax {
         accepted: "/drip?size={bytes}&duration={milliseconds}&delay={milliseconds}: size from 1, below 2^63; \
                    milliseconds up to 4294967295",
         example: "/drip?size=1K&duration=2000&delay=500",
     };
-    let size = match parameter(query, "size") {
-        None => 10,
-        Some(text) => quantity::size_within(text, &SIZES).ok_or_else(|| bad("size", text))?,
-    };
-    let time = |key, default| match parameter(query, key) {
-        None => Ok(Duration::from_millis(default)),
-        Some(text) => quantity::millis(text).ok_or_else(|| bad(key, text)),
-    };
-    Ok(Route::Drip { size, duration: time("duration", 2000)?, delay: time("delay", 0)? })
+    let size = syntax.value(query, "size", 10, size)?;
+    let (duration, delay) = (syntax.millis(query, "duration", 2000)?, syntax.millis(query, "delay", 0)?);
+    Ok(Route::Drip { size, duration, delay })
 }
 
 fn chunked(rest: &str, query: &str) -> Result<Route, BadRoute> {
-    let bad = |error: String| BadRoute {
-        error,
+    let syntax = Syntax {
         accepted: "/chunked/{count}?size={bytes}&delay={milliseconds}: count and size from 1, count * size below \
                    2^63, delay from 0 to 4294967295",
         example: "/chunked/10?size=1024&delay=100",
     };
     let count = quantity::count_within(rest, &SIZES)
-        .ok_or_else(|| bad(format!("invalid count of chunks '{rest}'")))?;
-    let size = match parameter(query, "size") {
-        None => 1024,
-        Some(text) => quantity::size_within(text, &SIZES)
-            .ok_or_else(|| bad(format!("invalid size of a chunk '{text}'")))?,
-    };
-    let delay = match parameter(query, "delay") {
-        None => Duration::ZERO,
-        Some(text) => {
-            quantity::millis(text).ok_or_else(|| bad(format!("invalid delay '{text}' in milliseconds")))?
-        }
-    };
-    match quantity::product(count, size) {
-        Some(total) => Ok(Route::Chunked { total, size, delay }),
-        None => Err(bad(format!("{count} chunks of {size} bytes are not less than 2^63 bytes"))),
-    }
+        .ok_or_else(|| syntax.bad(format!("invalid count of chunks '{rest}'")))?;
+    let text = parameter(query, "size").unwrap_or("1024");
+    let size = size(text).ok_or_else(|| syntax.bad(format!("invalid size of a chunk '{text}'")))?;
+    let text = parameter(query, "delay").unwrap_or("0");
+    let delay = quantity::millis(text)
+        .ok_or_else(|| syntax.bad(format!("invalid delay '{text}' in milliseconds")))?;
+    let total = quantity::product(count, size)
+        .ok_or_else(|| syntax.bad(format!("{count} chunks of {size} bytes are not less than 2^63 bytes")))?;
+    Ok(Route::Chunked { total, size, delay })
 }
 
 fn delay(rest: &str) -> Result<Route, BadRoute> {
-    let (reply, read) = rest.split_once('/').map_or((rest, None), |(reply, read)| (reply, Some(read)));
-    let bad = |error: String| BadRoute {
-        error,
+    let syntax = Syntax {
         accepted: "/delay/{reply_ms} or /delay/{reply_ms}/{read_ms}: whole milliseconds up to 4294967295, not both 0",
         example: "/delay/250/10",
     };
     let number = |text: &str| {
-        quantity::millis(text).ok_or_else(|| bad(format!("invalid number of milliseconds '{text}'")))
+        quantity::millis(text).ok_or_else(|| syntax.bad(format!("invalid number of milliseconds '{text}'")))
     };
-    let (reply, read) = (number(reply)?, read.map_or(Ok(Duration::ZERO), number)?);
+    let (reply, read) = rest.split_once('/').unwrap_or((rest, "0"));
+    let (reply, read) = (number(reply)?, number(read)?);
     if reply.is_zero() && read.is_zero() {
-        return Err(bad("both delays are 0".to_owned()));
+        return Err(syntax.bad("both delays are 0".to_owned()));
     }
     Ok(Route::Delay { reply, read })
 }
@@ -286,24 +292,20 @@ fn status(rest: &str) -> Result<Route, BadRoute> {
         })
 }
 
-/// Reads the query of `/ledger`, wherever it is asked for.
-pub(crate) fn ledger(query: &str) -> Result<Route, BadRoute> {
-    let bad = |key: &str, text: &str| BadRoute {
-        error: format!("invalid {key} '{text}'"),
+/// Reads the query of `/ledger`, wherever it is asked for: the run, and the load within it.
+pub(crate) fn ledger(query: &str) -> Result<(u32, u8), BadRoute> {
+    let syntax = Syntax {
         accepted: "/ledger?run={run}&load={load}: the run as eight hexadecimal digits, the load from 0 (without it) to 255",
         example: "/ledger?run=0123abcd",
     };
     let run = parameter(query, "run").unwrap_or_default();
     let is_hex = run.len() == 8 && run.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let id = is_hex.then(|| u32::from_str_radix(run, 16).ok()).flatten().ok_or_else(|| bad("run", run))?;
-    let load = match parameter(query, "load") {
-        None => 0,
-        Some(text) => {
-            let load = quantity::count_within(text, &(0..=255)).and_then(|load| u8::try_from(load).ok());
-            load.ok_or_else(|| bad("load", text))?
-        }
-    };
-    Ok(Route::Ledger { run: id, load })
+    let id = u32::from_str_radix(run, 16).ok().filter(|_| is_hex);
+    let id = id.ok_or_else(|| syntax.bad(format!("invalid run '{run}'")))?;
+    let load = syntax.value(query, "load", 0, |text| {
+        quantity::count_within(text, &(0..=255)).and_then(|load| u8::try_from(load).ok())
+    })?;
+    Ok((id, load))
 }
 
 /// The first value of a query's key. No endpoint has a parameter that needs percent decoding.

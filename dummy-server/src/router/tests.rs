@@ -7,6 +7,10 @@ fn ok(target: &str) -> Route {
     route(path, query).1.unwrap()
 }
 
+fn plain(mode: Mode) -> Options {
+    Options { mode, fragment: None, ping: None }
+}
+
 #[test]
 fn every_endpoint_is_found() {
     let ms = Duration::from_millis;
@@ -40,15 +44,15 @@ fn every_endpoint_is_found() {
         ("/status/599", Route::Status(599)),
         ("/delay/5", Route::Delay { reply: ms(5), read: ms(0) }),
         ("/delay/0/7", Route::Delay { reply: ms(0), read: ms(7) }),
-        ("/ws", Route::WebSocket(Options::plain(Mode::Echo))),
-        ("/ws/room/1?x=1", Route::WebSocket(Options::plain(Mode::Echo))),
-        ("/ws/close", Route::WebSocket(Options::plain(Mode::EchoOnceAndClose))),
+        ("/ws", Route::WebSocket(plain(Mode::Echo))),
+        ("/ws/room/1?x=1", Route::WebSocket(plain(Mode::Echo))),
+        ("/ws/close", Route::WebSocket(plain(Mode::EchoOnceAndClose))),
         (
             "/ws?ping=1s&fragment=2K",
             Route::WebSocket(Options {
                 fragment: NonZeroU32::new(2048),
                 ping: Some(ms(1000)),
-                ..Options::plain(Mode::Echo)
+                ..plain(Mode::Echo)
             }),
         ),
         ("/nousage", Route::NoUsage(NoUsage::Plain)),
