@@ -10,7 +10,7 @@ use crate::{
     context::ServerContext,
     message::{
         Head,
-        reply::{Answer, Reply},
+        reply::{Answer, Reply, reading},
         upload::{Upload, UploadError},
     },
 };
@@ -27,20 +27,16 @@ pub(super) fn handle(
     read_delay: Duration,
 ) -> Answer {
     let mut echo = Echo::of(context, head);
-    let most = context.config.limits.max_body_echo;
-    Answer::Waiting(Box::pin(async move {
-        let read = if read_delay.is_zero() {
-            echo.read(&mut upload, most).await
+    reading(async move {
+        if read_delay.is_zero() {
+            echo.read(&mut upload).await?;
         } else {
-            read_slowly(&mut echo, &mut upload, read_delay, most).await
-        };
-        if let Err((received, error)) = read {
-            return crate::message::broken(received, &error);
+            read_slowly(&mut echo, &mut upload, read_delay).await?;
         }
         sleep(reply_delay).await;
         echo.duration_ms = Some(millis(reply_delay));
-        Reply::json(StatusCode::OK, &echo)
-    }))
+        Ok(Reply::json(StatusCode::OK, &echo))
+    })
 }
 
 /// Reads 64 KiB at a time, and waits between two of them.
@@ -48,34 +44,23 @@ async fn read_slowly(
     echo: &mut Echo,
     upload: &mut Upload,
     delay: Duration,
-    most: usize,
 ) -> Result<(), (u64, UploadError)> {
     let start = Instant::now();
-    let mut kept = Vec::new();
-    let mut chunks = 0;
-    loop {
-        let (mut room, mut ended) = (READ, false);
-        while room > 0 && !ended {
-            match upload.pull(room).await {
-                Some(Ok(part)) => {
-                    echo.take(&part, &mut kept, most)?;
-                    room -= part.len();
-                }
-                Some(Err(error)) => return Err((echo.body_size, error)),
-                None => ended = true,
+    let (mut room, mut chunks) = (READ, 0);
+    while let Some(part) = upload.pull(room).await {
+        room -= echo.take(part)?;
+        if room == 0 {
+            (room, chunks) = (READ, chunks + 1);
+            if !upload.is_end() {
+                sleep(delay).await;
             }
         }
-        // An empty body is one chunk without content; the end of another, where it comes by itself, is none.
-        if room < READ || chunks == 0 {
-            chunks += 1;
-        }
-        if ended || upload.is_end() {
-            break;
-        }
-        sleep(delay).await;
+    }
+    // An empty body is one chunk without content; the end of another, where it comes by itself, is none.
+    if room < READ || chunks == 0 {
+        chunks += 1;
     }
     echo.ended(upload);
-    echo.repeat(&kept);
     echo.read_delay_ms = Some(millis(delay));
     echo.read_chunks = Some(chunks);
     echo.total_read_time_ms = Some(millis(start.elapsed()));

@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::message::{
-    reply::{Answer, Body, JSON, Part, Reply, Stream, Whole},
+    reply::{Answer, Body, JSON, Part, Reply, Stream, Whole, reading},
     upload::Upload,
 };
 
@@ -41,16 +41,12 @@ impl Digests {
 
 /// Reads the body and answers with its digests, in JSON and as trailers.
 pub(super) fn handle(mut upload: Upload) -> Answer {
-    Answer::Waiting(Box::pin(async move {
+    reading(async move {
         let (mut digests, mut received) = (Digests::new(), 0);
         while let Some(part) = upload.pull(usize::MAX).await {
-            match part {
-                Ok(part) => {
-                    digests.update(&part);
-                    received += part.len() as u64;
-                }
-                Err(error) => return crate::message::broken(received, &error),
-            }
+            let part = part.map_err(|error| (received, error))?;
+            digests.update(&part);
+            received += part.len() as u64;
         }
         let crc32c = format!("{:08x}", digests.crc32c);
         let sha256: String = digests.sha256().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -59,19 +55,17 @@ pub(super) fn handle(mut upload: Upload) -> Answer {
         let body = Whole::body(format!("{value}\n").into(), Part::Trailers(trailers), None);
         let mut reply = Reply::new(StatusCode::OK, JSON, body);
         reply.fields.push("trailer", format!("{}, {}", field::CRC32C, field::SHA256));
-        reply
-    }))
+        Ok(reply)
+    })
 }
 
 /// Adds to a reply of the pattern the digests of its content, as trailer `Content-Digest` (RFC 9530 section 2).
 pub(super) fn trailing(mut reply: Reply) -> Reply {
-    reply.body = match reply.body {
-        Body::Pattern { range, .. } => {
-            reply.fields.push("trailer", CONTENT_DIGEST);
-            Body::Stream(Box::new(Digested { range, digests: Digests::new(), ended: false }))
-        }
-        other => other,
-    };
+    if let Body::Pattern { range, .. } = &reply.body {
+        let digested = Digested { range: range.clone(), digests: Digests::new(), ended: false };
+        reply.fields.push("trailer", CONTENT_DIGEST);
+        reply.body = Body::Stream(Box::new(digested));
+    }
     reply
 }
 

@@ -1,14 +1,12 @@
-//! The JSON echo of a request: what `/` and every path that is not an endpoint answer with, and the frame of
-//! what other endpoints say.
+//! The JSON echo of a request: what `/` and every path that is not an endpoint answer with, what `/status`, `/upload`
+//! and `/nousage` change in it, and parts of it: `/headers` and `/ip`.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    rc::Rc,
-};
+use std::{collections::BTreeMap, rc::Rc};
 
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::json;
 
 use super::prelude;
 use crate::{
@@ -16,7 +14,7 @@ use crate::{
     context::ServerContext,
     message::{
         Head,
-        reply::{Answer, Body, Reply, TEXT_BARE},
+        reply::{Answer, Body, Reply, TEXT_BARE, reading},
         upload::{Upload, UploadError},
     },
     router::NoUsage,
@@ -37,8 +35,8 @@ pub(super) struct Echo {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     trailers: Vec<(String, String)>,
     content_type: String,
-    pub(super) body: String,
-    pub(super) body_size: u64,
+    body: String,
+    body_size: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     body_truncated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,9 +48,9 @@ pub(super) struct Echo {
     source_addr: String,
     destination_addr: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) status_code: Option<u16>,
+    status_code: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) status_message: Option<&'static str>,
+    status_message: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) duration_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,8 +60,13 @@ pub(super) struct Echo {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) total_read_time_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) bytes_received: Option<u64>,
-    /// For the body.
+    bytes_received: Option<u64>,
+    /// What was kept of the body, and how much of it is at most.
+    #[serde(skip)]
+    kept: Vec<u8>,
+    #[serde(skip)]
+    most: usize,
+    /// For what was kept.
     #[serde(skip)]
     hold: Option<Hold>,
 }
@@ -89,25 +92,16 @@ const USAGE: Usage = Usage {
 impl Echo {
     /// The echo of a request, without its body.
     pub(super) fn of(context: &ServerContext, head: &Head<'_>) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (source, destination) = head.peer.endpoints().unzip();
         let prelude = head.peer.prelude();
         let mut headers = BTreeMap::<String, String>::new();
         for (name, value) in head.fields() {
-            let value = String::from_utf8_lossy(value);
-            match headers.entry(canonical(name)) {
-                Entry::Vacant(place) => {
-                    place.insert(value.into_owned());
-                }
-                Entry::Occupied(place) => {
-                    // HTTP/2 may split cookies into fields, which are one list of their own kind (RFC 9113 section
-                    // 8.2.3); others are lists with commas (RFC 9110 section 5.3).
-                    let join = if place.key() == "Cookie" { "; " } else { ", " };
-                    let values = place.into_mut();
-                    values.push_str(join);
-                    values.push_str(&value);
-                }
-            }
+            let (name, value) = (canonical(name), String::from_utf8_lossy(value));
+            // HTTP/2 may split cookies into fields, which are one list of their own kind (RFC 9113 section
+            // 8.2.3); others are lists with commas (RFC 9110 section 5.3).
+            let join = if name == "Cookie" { "; " } else { ", " };
+            let values = headers.entry(name).and_modify(|values| values.extend([join, &value]));
+            values.or_insert_with(|| value.into_owned());
         }
         Self {
             _myhostname: context.instance,
@@ -115,7 +109,7 @@ impl Echo {
             method: text(head.method),
             protocol: head.protocol.name(),
             headers,
-            headers_list: head.fields().map(|(name, value)| (text(name), text(value))).collect(),
+            headers_list: pairs(head.fields()),
             content_type: text(head.fields.get("content-type").unwrap_or_default()),
             usage: Some(USAGE),
             tls: prelude.and_then(|prelude| prelude.tls.as_ref()).map(prelude::EchoedTls::from),
@@ -124,61 +118,47 @@ impl Echo {
                 .map(prelude::EchoedProxyHeader::from),
             source_addr: source.unwrap_or_default(),
             destination_addr: destination.unwrap_or_default(),
+            most: context.config.limits.max_body_echo,
             hold: Some(Hold::new(&context.budget)),
             ..Self::default()
         }
     }
 
-    /// The fields, and nothing else.
-    pub(super) fn only_headers(self) -> impl Serialize {
-        #[derive(Serialize)]
-        struct Headers {
-            headers: BTreeMap<String, String>,
-            headers_list: Vec<(String, String)>,
-        }
-        Headers { headers: self.headers, headers_list: self.headers_list }
-    }
-
-    /// Takes in a part of the request's body, of which at most `most` bytes are echoed.
-    pub(super) fn take(
-        &mut self,
-        part: &[u8],
-        kept: &mut Vec<u8>,
-        most: usize,
-    ) -> Result<(), (u64, UploadError)> {
+    /// Takes in a part of the request's body; how large it was.
+    pub(super) fn take(&mut self, part: Result<Bytes, UploadError>) -> Result<usize, (u64, UploadError)> {
+        let part = part.map_err(|error| (self.body_size, error))?;
         self.body_size += part.len() as u64;
-        let room = most - kept.len();
-        kept.extend_from_slice(&part[..part.len().min(room)]);
+        let room = self.most - self.kept.len();
+        self.kept.extend_from_slice(&part[..part.len().min(room)]);
         match &self.hold {
-            Some(hold) if !hold.set_at_least(kept.len()) => Err((self.body_size, UploadError::TOO_MUCH)),
-            _ => Ok(()),
+            Some(hold) if !hold.set_at_least(self.kept.len()) => Err((self.body_size, UploadError::TOO_MUCH)),
+            _ => Ok(part.len()),
         }
     }
 
-    /// Takes in what was kept of the request's body, which has ended.
-    pub(super) fn repeat(&mut self, kept: &[u8]) {
-        self.body_truncated = self.body_size > kept.len() as u64;
-        self.body = String::from_utf8_lossy(kept).into_owned();
-    }
-
-    /// Takes in what followed the request's body, which was read.
+    /// Takes in the end of the request's body, of which what was kept is echoed.
     pub(super) fn ended(&mut self, upload: &mut Upload) {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let trailers = upload.take_trailers();
-        self.trailers = trailers.iter().map(|(name, value)| (text(name), text(value))).collect();
+        self.trailers = pairs(upload.take_trailers().iter());
+        self.body_truncated = self.body_size > self.kept.len() as u64;
+        self.body = String::from_utf8_lossy(&std::mem::take(&mut self.kept)).into_owned();
     }
 
     /// Reads the request's body: what is echoed, and the count of all of it.
-    pub(super) async fn read(&mut self, upload: &mut Upload, most: usize) -> Result<(), (u64, UploadError)> {
-        let mut kept = Vec::new();
+    pub(super) async fn read(&mut self, upload: &mut Upload) -> Result<(), (u64, UploadError)> {
         while let Some(part) = upload.pull(usize::MAX).await {
-            let part = part.map_err(|error| (self.body_size, error))?;
-            self.take(&part, &mut kept, most)?;
+            self.take(part)?;
         }
         self.ended(upload);
-        self.repeat(&kept);
         Ok(())
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn pairs<'f>(fields: impl Iterator<Item = (&'f [u8], &'f [u8])>) -> Vec<(String, String)> {
+    fields.map(|(name, value)| (text(name), text(value))).collect()
 }
 
 /// The name of a field as Go's CanonicalMIMEHeaderKey writes it: capitals at the beginning and after each hyphen.
@@ -204,13 +184,10 @@ pub(super) fn handle(
     if upload.is_end() {
         return Answer::Ready(shape(echo));
     }
-    let most = context.config.limits.max_body_echo;
-    Answer::Waiting(Box::pin(async move {
-        match echo.read(&mut upload, most).await {
-            Ok(()) => shape(echo),
-            Err((received, error)) => crate::message::broken(received, &error),
-        }
-    }))
+    reading(async move {
+        echo.read(&mut upload).await?;
+        Ok(shape(echo))
+    })
 }
 
 /// The echo as it is.
@@ -234,4 +211,43 @@ pub(super) fn no_usage(mut echo: Echo, how: NoUsage) -> Reply {
         NoUsage::Empty => reply.body = Body::Bytes(Bytes::new()),
     }
     reply
+}
+
+/// The echo with the status that `/status/{code}` asks for; the engine takes the body off where there must be none.
+pub(super) fn with_status(mut echo: Echo, code: u16) -> Reply {
+    // The router lets only 200 to 599 through.
+    let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    echo.status_code = Some(code);
+    echo.status_message = Some(status.canonical_reason().unwrap_or("Unknown"));
+    Reply::json(status, &echo)
+}
+
+/// `/upload`: reads a body of any length in constant memory and counts it.
+pub(super) fn count(context: &Rc<ServerContext>, head: &Head<'_>, mut upload: Upload) -> Answer {
+    let mut echo = Echo::of(context, head);
+    reading(async move {
+        let received = upload.discard().await?;
+        echo.ended(&mut upload);
+        echo.body_size = received;
+        echo.bytes_received = Some(received);
+        Ok(Reply::json(StatusCode::OK, &echo))
+    })
+}
+
+/// `/headers`: the fields of the request, for clients that want nothing else of the echo.
+pub(super) fn headers(context: &ServerContext, head: &Head<'_>) -> Reply {
+    #[derive(Serialize)]
+    struct Headers {
+        headers: BTreeMap<String, String>,
+        headers_list: Vec<(String, String)>,
+    }
+    let Echo { headers, headers_list, .. } = Echo::of(context, head);
+    Reply::json(StatusCode::OK, &Headers { headers, headers_list })
+}
+
+/// `/ip`: the address that the connection comes from, as the socket or a PROXY header gives it, whatever fields say.
+pub(super) fn ip(head: &Head<'_>) -> Reply {
+    let peer = head.peer.address();
+    let value = json!({ "origin": peer.map(|peer| peer.ip()), "port": peer.map(|peer| peer.port()) });
+    Reply::json(StatusCode::OK, &value)
 }

@@ -1,18 +1,14 @@
-//! One endpoint per file: a request and its parameters in, an [`Answer`] out.
+//! Endpoints, a file for each and those that are close to it: a request and its parameters in, an [`Answer`] out.
 
 mod bin;
-mod chunked;
 mod delay;
 mod digest;
 mod echo;
 mod health;
 mod help;
 mod ledger;
-mod parts;
 mod prelude;
 mod series;
-mod status;
-mod upload;
 pub(crate) mod websocket;
 
 use std::rc::Rc;
@@ -32,21 +28,21 @@ pub(crate) fn dispatch(context: &Rc<ServerContext>, route: Route, head: &Head<'_
             if digest { after(upload, digest::trailing(reply)) } else { after(upload, reply) }
         }
         Route::Digest => digest::handle(upload),
-        Route::Headers => after(upload, parts::headers(context, head)),
-        Route::Ip => after(upload, parts::ip(head)),
+        Route::Headers => after(upload, echo::headers(context, head)),
+        Route::Ip => after(upload, echo::ip(head)),
         Route::Sse(series) => after(upload, series::events(head, series)),
         Route::Ndjson(series) => after(upload, series::lines(head, series)),
         Route::Drip { size, duration, delay } => series::drip(context.pattern, upload, size, duration, delay),
         Route::Chunked { total, size, delay } => {
-            after(upload, chunked::reply(context.pattern, total, size, delay))
+            after(upload, bin::chunked(context.pattern, total, size, delay))
         }
         Route::Health => after(upload, health::reply(&context.shutdown)),
         Route::Ledger { run, load } => ledger::handle(context, upload, run, load),
         Route::Help => after(upload, help::reply()),
         Route::Echo => echo::handle(context, head, upload, echo::full),
         Route::NoUsage(how) => echo::handle(context, head, upload, move |echo| echo::no_usage(echo, how)),
-        Route::Status(code) => status::handle(context, head, upload, code),
-        Route::Upload => upload::handle(context, head, upload),
+        Route::Status(code) => echo::handle(context, head, upload, move |echo| echo::with_status(echo, code)),
+        Route::Upload => echo::count(context, head, upload),
         Route::Delay { reply, read } => delay::handle(context, head, upload, reply, read),
         Route::WebSocket(options) => websocket::handle(context, head, upload, options),
     }

@@ -20,7 +20,7 @@ use crate::{
     lifecycle::orders::{Order, Orders},
     message::{
         Head,
-        reply::{Answer, Body, Fixed, Part, Reply, Stream},
+        reply::{Answer, Body, Fixed, Part, Reply, Stream, reading},
         timetable::Timetable,
         upload::Upload,
     },
@@ -98,10 +98,8 @@ pub(super) fn drip(
     delay: Duration,
 ) -> Answer {
     let drops = (duration.as_millis() / SHORTEST.as_millis()).clamp(1, u128::from(size)) as u64;
-    Answer::Waiting(Box::pin(async move {
-        if let Err((received, error)) = upload.discard().await {
-            return crate::message::broken(received, &error);
-        }
+    reading(async move {
+        upload.discard().await?;
         sleep(delay).await;
         let drip = Drip {
             range: pattern.range(0, size),
@@ -113,8 +111,8 @@ pub(super) fn drip(
         };
         let mut reply = Reply::new(StatusCode::OK, BINARY, Body::Stream(Box::new(drip)));
         reply.special().length = Some(size);
-        reply
-    }))
+        Ok(reply)
+    })
 }
 
 #[derive(Debug)]

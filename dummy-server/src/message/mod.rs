@@ -10,7 +10,4 @@ pub(crate) mod timetable;
 pub(crate) mod upload;
 pub(crate) mod websocket;
 
-pub(crate) use self::{
-    reply::{after, broken},
-    request::Head,
-};
+pub(crate) use self::{reply::after, request::Head};

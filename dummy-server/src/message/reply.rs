@@ -288,16 +288,18 @@ pub(crate) fn after(mut upload: Upload, reply: Reply) -> Answer {
     if upload.is_end() {
         return Answer::Ready(reply);
     }
+    reading(async move { upload.discard().await.map(|_| reply) })
+}
+
+/// Replies when the request's body was read, which may break off after a number of bytes.
+pub(crate) fn reading(reply: impl Future<Output = Result<Reply, (u64, UploadError)>> + 'static) -> Answer {
     Answer::Waiting(Box::pin(async move {
-        match upload.discard().await {
-            Ok(_) => reply,
-            Err((received, error)) => broken(received, &error),
-        }
+        reply.await.unwrap_or_else(|(received, error)| broken(received, &error))
     }))
 }
 
 /// A body that broke off after this number of bytes.
-pub(crate) fn broken(received: u64, error: &UploadError) -> Reply {
+fn broken(received: u64, error: &UploadError) -> Reply {
     let value = serde_json::json!({
         "error": error.to_string(),
         "accepted": error.accepted,
