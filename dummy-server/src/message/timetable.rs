@@ -56,7 +56,7 @@ impl Timetable {
 }
 
 /// Ready at this time; `sleep` is made when it is needed first.
-pub(super) fn poll_until(
+pub(crate) fn poll_until(
     sleep: &mut Option<Pin<Box<Sleep>>>,
     due: Instant,
     cx: &mut Context<'_>,

@@ -7,14 +7,14 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use contract::ledger::message_id;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
-    time::{Interval, MissedTickBehavior, Sleep, interval, sleep},
+    time::{Instant, Interval, MissedTickBehavior, Sleep, interval},
 };
 use transport::segments;
 use websocket::{Event, Limits, Reader, Role, Violation, code, opcode, write};
@@ -27,6 +27,7 @@ use crate::{
     lifecycle::orders::{Order, Orders},
     message::{
         duplex::Duplex,
+        timetable::poll_until,
         upload::UploadError,
         websocket::{Mode, Options},
     },
@@ -45,17 +46,15 @@ pub(crate) trait Carrier: AsyncRead + AsyncWrite + Unpin {
     /// Whether it is a whole connection, of which each poll is a turn. A stream of HTTP/2 is a part of its connection's turn.
     const IS_CONNECTION: bool;
 
-    /// Whether the peer has not taken for too long what waits for it, where something does (`output_waits`). A stream of
+    /// Whether the peer has not taken for too long what waits for it, where something does (`_output_waits`). A stream of
     /// HTTP/2 leaves this to its connection.
-    fn has_stalled(&self, output_waits: bool) -> bool;
+    fn has_stalled(&self, _output_waits: bool) -> bool {
+        false
+    }
 }
 
 impl Carrier for Duplex {
     const IS_CONNECTION: bool = false;
-
-    fn has_stalled(&self, _: bool) -> bool {
-        false
-    }
 }
 
 /// Serves an open WebSocket to its end; `orders` are those of its connection.
@@ -112,7 +111,7 @@ struct Talk<'a, S> {
     ticks: Option<Box<Interval>>,
     /// When the message began that has not come whole.
     begun: Option<Instant>,
-    /// Looks at `begun`; it may outlive the message that it was set for.
+    /// For that message; it may outlive the one that it was set for.
     deadline: Option<Pin<Box<Sleep>>>,
     /// Messages of verified runs.
     noted: Noted,
@@ -184,24 +183,11 @@ impl<S: Carrier> Talk<'_, S> {
                 }
             }
         }
-        let Some(limit) = self.context.config.limits.ws_message_timeout else { return };
-        loop {
-            let deadline = match (&mut self.deadline, self.begun) {
-                (Some(deadline), _) => deadline,
-                (None, Some(begun)) => {
-                    let left = limit.saturating_sub(begun.elapsed());
-                    self.deadline.insert(Box::pin(sleep(left)))
-                }
-                (None, None) => return,
-            };
-            if deadline.as_mut().poll(cx).is_pending() {
-                return;
-            }
-            self.deadline = None;
-            if self.begun.is_some_and(|begun| begun.elapsed() >= limit) {
-                self.begun = None;
-                return self.close(code::POLICY_VIOLATION, "a message took longer than --ws-message-timeout");
-            }
+        if let (Some(limit), Some(begun)) = (self.context.config.limits.ws_message_timeout, self.begun)
+            && poll_until(&mut self.deadline, begun + limit, cx).is_ready()
+        {
+            self.begun = None;
+            self.close(code::POLICY_VIOLATION, "a message took longer than --ws-message-timeout");
         }
     }
 
