@@ -3,14 +3,12 @@
 //! The metadata is written as it stands in responses while the head is at hand; everything else when a message has arrived.
 
 use std::{
-    future::poll_fn,
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use contract::{echo::EchoRequest, ledger::stream_message_id};
-use http::StatusCode;
 use prost::{
     Message as _,
     encoding::{WireType, encode_key, encode_varint, encoded_len_varint},
@@ -19,10 +17,10 @@ use tonic::{Code, Status};
 use wire::Fields;
 
 use super::{
-    fields::CallFields,
-    message::{self, BATCH, Messages},
+    Call,
+    message::{self, BATCH, Messages, within_budget},
     metadata::{self, AUTHORITY},
-    status::{Deadline, Drained, GRPC, OK, draining, overdue, trailers, trailers_only, unknown_coding},
+    status::{Deadline, Ends, OK, reply, trailers, trailers_only},
 };
 use crate::{
     budget::Hold,
@@ -31,8 +29,7 @@ use crate::{
     ledger::Noted,
     message::{
         Head,
-        reply::{Answer, Body, Part, Reply, Stream, Whole},
-        upload::{Upload, UploadError},
+        reply::{Answer, Body, Part, Stream, Whole},
     },
     protocol::Protocol,
 };
@@ -58,31 +55,22 @@ mod tag {
 }
 
 /// Starts a call of `method`; `None` if the service has no such method.
-pub(super) fn call_method(
-    context: &Rc<ServerContext>,
-    head: &Head<'_>,
-    fields: &CallFields<'_>,
-    upload: Upload,
-    method: &[u8],
-    deadline: Deadline,
-) -> Option<Answer> {
+pub(super) fn call_method(call: Call, head: &Head<'_>, method: &[u8]) -> Option<Answer> {
     let method = match method {
         b"Echo" => ECHO,
         b"StreamEcho" => STREAM_ECHO,
         _ => return None,
     };
-    let coding = match fields.coding() {
-        Ok(coding) => coding,
-        Err(other) => return Some(Answer::Ready(unknown_coding(other))),
-    };
-    let messages = Messages::new(context, upload, coding.requests);
-    let context = Rc::clone(context);
-    let call = Call { method, metadata: metadata(head), compressed: coding.replies, context };
-    Some(if method == ECHO { unary(call, messages, deadline) } else { stream(call, messages, deadline) })
+    let Call { messages, accepts_gzip, deadline, context } = call;
+    let responder = Responder { method, metadata: metadata(head), compressed: accepts_gzip, context };
+    Some(match method {
+        ECHO => unary(responder, messages, deadline),
+        _ => stream(responder, messages, deadline),
+    })
 }
 
 /// What all responses of a call have in common.
-struct Call {
+struct Responder {
     method: &'static str,
     /// As entries of the response's map.
     metadata: Vec<u8>,
@@ -91,7 +79,7 @@ struct Call {
     context: Rc<ServerContext>,
 }
 
-impl Call {
+impl Responder {
     /// Adds the response to a request; `place` says which place it has among those with tokens, if it has one.
     fn respond(
         &self,
@@ -133,51 +121,35 @@ impl Call {
     }
 }
 
-/// The reply whose content are responses.
-fn reply(compressed: bool, responses: Body) -> Reply {
-    let mut fields = Fields::new();
-    if compressed {
-        fields.push("grpc-encoding", "gzip");
-    }
-    Reply { status: StatusCode::OK, fixed: GRPC, fields, body: responses, special: None }
-}
-
-fn unary(call: Call, mut messages: Messages, mut deadline: Deadline) -> Answer {
+fn unary(responder: Responder, mut messages: Messages, mut deadline: Deadline) -> Answer {
     Answer::Waiting(Box::pin(async move {
-        let mut first = None;
-        let request = poll_fn(|cx| match messages.poll_only(&mut first, cx) {
-            Poll::Pending => deadline.poll(cx).map(|()| Err(overdue())),
-            ready => ready,
-        });
         let mut response = Vec::new();
-        let responded = request.await.and_then(|request| call.respond(request, |_| None, &mut response));
+        let request = deadline.limit(messages.only()).await;
+        let responded = request.and_then(|request| responder.respond(request, |_| None, &mut response));
         let hold = messages.into_hold();
-        match responded.and_then(|()| held(&hold, response.len())) {
-            Ok(()) => reply(call.compressed, Whole::body(response.into(), Part::Constant(OK), Some(hold))),
+        match responded.and_then(|()| within_budget(hold.set(response.len()))) {
+            Ok(()) => {
+                let body = Whole::body(response.into(), Part::Constant(OK), Some(hold));
+                reply(Fields::new(), responder.compressed, body)
+            }
             Err(status) => trailers_only(&status),
         }
     }))
 }
 
-fn stream(call: Call, messages: Messages, deadline: Deadline) -> Answer {
-    let hold = Hold::new(&call.context.budget);
-    let drained = Drained::new(&call.context.shutdown);
-    let compressed = call.compressed;
-    let responses = Responses { call, messages, deadline, drained, hold, noted: Noted::default(), end: None };
-    Answer::Ready(reply(compressed, Body::Stream(Box::new(responses))))
-}
-
-/// Counts a response until it is sent.
-fn held(hold: &Hold, bytes: usize) -> Result<(), Status> {
-    if hold.set(bytes) { Ok(()) } else { Err(message::broken(&UploadError::TOO_MUCH)) }
+fn stream(responder: Responder, messages: Messages, deadline: Deadline) -> Answer {
+    let hold = Hold::new(&responder.context.budget);
+    let ends = Ends::new(deadline, &responder.context.shutdown);
+    let compressed = responder.compressed;
+    let responses = Responses { responder, messages, ends, hold, noted: Noted::default(), end: None };
+    Answer::Ready(reply(Fields::new(), compressed, Body::Stream(Box::new(responses))))
 }
 
 /// A response to each request of a stream.
 struct Responses {
-    call: Call,
+    responder: Responder,
     messages: Messages,
-    deadline: Deadline,
-    drained: Drained,
+    ends: Ends,
     /// For the responses that were given last.
     hold: Hold,
     /// Those of verified runs that were given last.
@@ -189,20 +161,10 @@ struct Responses {
 impl Responses {
     /// Adds the response to the next request. False: there are no more.
     fn poll_respond(&mut self, out: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<Result<bool, Status>> {
-        let Poll::Ready(next) = self.messages.poll_next(cx) else {
-            if self.deadline.poll(cx).is_ready() {
-                return Poll::Ready(Err(overdue()));
-            }
-            // Only what waits for the client yields to the drain, and not what waits for its turn.
-            if self.call.context.turn.is_over() {
-                return Poll::Pending;
-            }
-            ready!(self.drained.poll(cx));
-            return Poll::Ready(Err(draining()));
-        };
-        let Some(request) = next.transpose()? else { return Poll::Ready(Ok(false)) };
+        let next = ready!(self.messages.poll_next_until(&mut self.ends, cx))?;
+        let Some(request) = next else { return Poll::Ready(Ok(false)) };
         let start = out.len();
-        let (noted, ledger) = (&mut self.noted, &self.call.context.ledger);
+        let (noted, ledger) = (&mut self.noted, &self.responder.context.ledger);
         let mut is_noted = false;
         // One without a token costs a look at its first bytes.
         let place = |message: &str| {
@@ -210,7 +172,8 @@ impl Responses {
             is_noted = true;
             Some(noted.saw(id, message.len(), ledger))
         };
-        let responded = self.call.respond(request, place, out).and_then(|()| held(&self.hold, out.len()));
+        let responded = self.responder.respond(request, place, out);
+        let responded = responded.and_then(|()| within_budget(self.hold.set(out.len())));
         self.messages.forget_last();
         Poll::Ready(match responded {
             Ok(()) => Ok(true),

@@ -1,7 +1,9 @@
 //! The fields of a call that say how it is carried, read in one pass.
 
 use grpc::timeout::TIMEOUT;
+use tonic::Status;
 
+use super::status::unknown_coding;
 use crate::message::Head;
 
 const CONTENT_TYPE: &str = "content-type";
@@ -15,9 +17,9 @@ pub(super) struct CallFields<'h> {
     pub(super) content_type: &'h [u8],
     pub(super) timeout: Option<&'h [u8]>,
     /// How the messages of the request are compressed.
-    pub(super) encoding: Option<&'h [u8]>,
+    encoding: Option<&'h [u8]>,
     /// The client takes responses in gzip.
-    accepts_gzip: bool,
+    pub(super) accepts_gzip: bool,
 }
 
 impl<'h> CallFields<'h> {
@@ -42,26 +44,16 @@ impl<'h> CallFields<'h> {
         found
     }
 
-    /// How messages are compressed; the value of `grpc-encoding` when nobody here can read it.
-    pub(super) fn coding(&self) -> Result<Coding, &'h [u8]> {
-        let requests = match self.encoding {
-            None | Some(b"identity") => false,
-            Some(b"gzip") => true,
-            Some(other) => return Err(other),
-        };
-        Ok(Coding { requests, replies: self.accepts_gzip })
+    /// Whether messages may be compressed with gzip; the status of a call whose messages nobody here can read.
+    pub(super) fn is_compressed(&self) -> Result<bool, Status> {
+        match self.encoding {
+            None | Some(b"identity") => Ok(false),
+            Some(b"gzip") => Ok(true),
+            Some(other) => Err(unknown_coding(other)),
+        }
     }
 }
 
 fn lists_gzip(value: &[u8]) -> bool {
     value.split(|byte| *byte == b',').any(|word| word.trim_ascii().eq_ignore_ascii_case(b"gzip"))
-}
-
-/// What codes messages may have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Coding {
-    /// Requests may be compressed with gzip.
-    pub(super) requests: bool,
-    /// The client takes replies that are.
-    pub(super) replies: bool,
 }

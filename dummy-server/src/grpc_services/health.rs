@@ -9,20 +9,16 @@ use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server,
 };
 
+use super::{echo, test_service};
 use crate::drain::{Phase, Shutdown};
-
-const SERVICES: [&str; 3] = ["", super::echo::NAME, super::test_service::NAME];
 
 /// The service.
 #[derive(Debug)]
-pub(super) struct Health {
-    shutdown: Shutdown,
-}
+pub(super) struct Health(pub(super) Shutdown);
 
-impl Health {
-    pub(super) fn new(shutdown: &Shutdown) -> Self {
-        Self { shutdown: shutdown.clone() }
-    }
+/// Whether a check is of a service that there is, or of the whole server.
+fn is_known(request: &Request<HealthCheckRequest>) -> bool {
+    ["", echo::NAME, test_service::NAME].contains(&request.get_ref().service.as_str())
 }
 
 fn response(status: ServingStatus) -> HealthCheckResponse {
@@ -39,14 +35,11 @@ impl health_server::Health for Health {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        if !SERVICES.contains(&request.get_ref().service.as_str()) {
-            let [whole, known @ ..] = SERVICES;
-            return Err(Status::not_found(format!(
-                "unknown service; known are '{whole}', {}",
-                known.join(", ")
-            )));
+        if !is_known(&request) {
+            let known = [echo::NAME, test_service::NAME].join(", ");
+            return Err(Status::not_found(format!("unknown service; known are '', {known}")));
         }
-        Ok(Response::new(response(status(self.shutdown.is_ready()))))
+        Ok(Response::new(response(status(self.0.is_ready()))))
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
@@ -55,9 +48,9 @@ impl health_server::Health for Health {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let known = SERVICES.contains(&request.get_ref().service.as_str());
+        let known = is_known(&request);
         // The last status that was sent; none before the first.
-        let state = (self.shutdown.clone(), None);
+        let state = (self.0.clone(), None);
         let updates = futures_util::stream::unfold(state, move |(shutdown, told)| async move {
             let next = match told {
                 None if !known => ServingStatus::ServiceUnknown,

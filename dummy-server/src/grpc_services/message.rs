@@ -2,6 +2,7 @@
 //! its memory. Their framing is the job of the crate `grpc`.
 
 use std::{
+    future::poll_fn,
     io::{Read as _, Write as _},
     rc::Rc,
     task::{Context, Poll, ready},
@@ -13,6 +14,7 @@ use grpc::message::{Invalid, Limits, PREFIX, Reader};
 use http::StatusCode;
 use tonic::{Code, Status};
 
+use super::status::Ends;
 use crate::{
     budget::Hold,
     context::ServerContext,
@@ -51,11 +53,8 @@ struct Expanding {
 impl Messages {
     pub(super) fn new(context: &ServerContext, upload: Upload, gzip: bool) -> Self {
         let most = context.config.limits.grpc_max_message;
-        Self::with(upload, most, gzip, Rc::clone(&context.turn), Hold::new(&context.budget))
-    }
-
-    fn with(upload: Upload, most: usize, gzip: bool, turn: Rc<Turn>, hold: Hold) -> Self {
         let reader = Reader::new(Limits { message: most, compressed: gzip });
+        let (turn, hold) = (Rc::clone(&context.turn), Hold::new(&context.budget));
         Self { upload, reader, expanding: None, most, turn, hold }
     }
 
@@ -65,32 +64,27 @@ impl Messages {
     }
 
     /// The next message; none at the end of the request.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>> {
         loop {
             if self.turn.step() {
                 return give_way(cx);
             }
-            match self.take() {
-                Ok(Some(message)) => {
-                    let held = self.reader.len() + message.len();
-                    return Poll::Ready(Some(self.keep(held).map(|()| message)));
-                }
-                Ok(None) if self.expanding.is_some() => continue,
-                Ok(None) => {}
-                Err(status) => return Poll::Ready(Some(Err(status))),
+            if let Some(message) = self.take()? {
+                self.keep(self.reader.len() + message.len())?;
+                return Poll::Ready(Ok(Some(message)));
+            }
+            if self.expanding.is_some() {
+                continue;
             }
             match ready!(self.upload.poll_pull(PIECE, cx)) {
-                Some(Ok(part)) => {
-                    self.reader.push(part);
-                    if let Err(status) = self.keep(self.reader.len()) {
-                        return Poll::Ready(Some(Err(status)));
-                    }
+                Some(part) => {
+                    self.reader.push(part.map_err(|error| broken(&error))?);
+                    self.keep(self.reader.len())?;
                 }
-                Some(Err(error)) => return Poll::Ready(Some(Err(broken(&error)))),
-                None if self.reader.is_empty() => return Poll::Ready(None),
+                None if self.reader.is_empty() => return Poll::Ready(Ok(None)),
                 None => {
                     self.reader.clear();
-                    return Poll::Ready(Some(Err(Status::internal("the request ended within a message"))));
+                    return Poll::Ready(Err(Status::internal("the request ended within a message")));
                 }
             }
         }
@@ -104,33 +98,36 @@ impl Messages {
 
     /// Holds this number of bytes from now on.
     fn keep(&mut self, bytes: usize) -> Result<(), Status> {
-        if self.hold.set(bytes) {
-            return Ok(());
+        within_budget(self.hold.set(bytes)).inspect_err(|_| {
+            self.reader.clear();
+            self.expanding = None;
+        })
+    }
+
+    /// [`Messages::poll_next`], awaited.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Status> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// [`Messages::poll_next`] of a stream, which `ends` while it waits for its client.
+    pub(super) fn poll_next_until(
+        &mut self,
+        ends: &mut Ends,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Status>> {
+        match self.poll_next(cx) {
+            // Only what waits for the client yields to the drain, and not what waits for its turn.
+            Poll::Pending => ends.poll(cx, !self.turn.is_over()).map(Err),
+            ready => ready,
         }
-        self.reader.clear();
-        self.expanding = None;
-        Err(broken(&UploadError::TOO_MUCH))
     }
 
     /// The one message of a request that has no other, at its end.
-    pub(super) fn poll_only(
-        &mut self,
-        first: &mut Option<Bytes>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Bytes, Status>> {
-        loop {
-            match (ready!(self.poll_next(cx)).transpose()?, &first) {
-                (Some(message), None) => *first = Some(message),
-                (Some(_), Some(_)) => {
-                    return Poll::Ready(Err(Status::internal(
-                        "more than one message in a request that has one",
-                    )));
-                }
-                (None, _) => {
-                    let missing = || Status::internal("the request has no message");
-                    return Poll::Ready(first.take().ok_or_else(missing));
-                }
-            }
+    pub(super) async fn only(&mut self) -> Result<Bytes, Status> {
+        let first = self.next().await?.ok_or_else(|| Status::internal("the request has no message"))?;
+        match self.next().await? {
+            Some(_) => Err(Status::internal("more than one message in a request that has one")),
+            None => Ok(first),
         }
     }
 
@@ -181,6 +178,11 @@ pub(super) fn broken(error: &UploadError) -> Status {
     Status::cancelled(text)
 }
 
+/// The status of a call for which there is no memory, unless what it holds fits.
+pub(super) fn within_budget(fits: bool) -> Result<(), Status> {
+    if fits { Ok(()) } else { Err(broken(&UploadError::TOO_MUCH)) }
+}
+
 /// The status of a message that is invalid, or that is not accepted.
 fn refused(invalid: Invalid, most: usize) -> Status {
     let limit = match invalid {
@@ -214,7 +216,7 @@ pub(super) fn append(out: &mut Vec<u8>, gzip: bool, write: impl FnOnce(&mut Vec<
 mod tests {
     use std::task::Waker;
 
-    use super::*;
+    use super::{super::tests::context, *};
     use crate::{budget::Budget, message::upload::Inbox};
 
     fn framed(message: &[u8], gzip: bool) -> Vec<u8> {
@@ -225,17 +227,15 @@ mod tests {
 
     /// What is read of a body that comes in pieces of `size`.
     fn read(body: &[u8], size: usize, most: usize, gzip: bool) -> Vec<Result<Bytes, Code>> {
-        let budget = Budget::of(1 << 30);
-        let inbox = Inbox::new(&budget);
-        let turn = Rc::<Turn>::default();
-        let mut messages =
-            Messages::with(Upload::new(Some(&inbox)), most, gzip, Rc::clone(&turn), Hold::new(&budget));
+        let context = context(most, &Budget::of(1 << 30));
+        let (inbox, turn) = (Inbox::new(&context.budget), &context.turn);
+        let mut messages = Messages::new(&context, Upload::new(Some(&inbox)), gzip);
         let mut cx = Context::from_waker(Waker::noop());
         let mut found = Vec::new();
         for piece in body.chunks(size) {
             inbox.push(piece);
             turn.begin();
-            while let Poll::Ready(Some(next)) = messages.poll_next(&mut cx) {
+            while let Poll::Ready(Some(next)) = messages.poll_next(&mut cx).map(Result::transpose) {
                 turn.begin();
                 let failed = next.is_err();
                 found.push(next.map_err(|status| status.code()));
@@ -246,7 +246,7 @@ mod tests {
         }
         inbox.end(Ok(()));
         turn.begin();
-        while let Poll::Ready(Some(next)) = messages.poll_next(&mut cx) {
+        while let Poll::Ready(Some(next)) = messages.poll_next(&mut cx).map(Result::transpose) {
             turn.begin();
             found.push(next.map_err(|status| status.code()));
         }
@@ -282,10 +282,9 @@ mod tests {
     #[test]
     fn a_message_is_expanded_over_as_many_turns_as_it_takes() {
         const LARGE: usize = 10 << 20;
-        let budget = Budget::of(1 << 30);
-        let (inbox, turn) = (Inbox::new(&budget), Rc::<Turn>::default());
-        let mut messages =
-            Messages::with(Upload::new(Some(&inbox)), LARGE, true, Rc::clone(&turn), Hold::new(&budget));
+        let context = context(LARGE, &Budget::of(1 << 30));
+        let (inbox, turn) = (Inbox::new(&context.budget), &context.turn);
+        let mut messages = Messages::new(&context, Upload::new(Some(&inbox)), true);
         inbox.push(&framed(&vec![7; LARGE], true));
         inbox.end(Ok(()));
         let mut cx = Context::from_waker(Waker::noop());
@@ -305,12 +304,10 @@ mod tests {
 
     #[test]
     fn a_message_for_which_there_is_no_memory_is_refused() {
-        let budget = Budget::of(1 << 20);
+        let context = context(10 << 20, &Budget::of(1 << 20));
         for gzip in [false, true] {
-            let (inbox, turn) = (Inbox::new(&budget), Rc::<Turn>::default());
-            let hold = Hold::new(&budget);
-            let mut messages =
-                Messages::with(Upload::new(Some(&inbox)), 10 << 20, gzip, Rc::clone(&turn), hold);
+            let (inbox, turn) = (Inbox::new(&context.budget), &context.turn);
+            let mut messages = Messages::new(&context, Upload::new(Some(&inbox)), gzip);
             let body = framed(&vec![7; 2 << 20], gzip);
             let mut cx = Context::from_waker(Waker::noop());
             let mut pieces = body.chunks(100 << 10);
@@ -318,7 +315,7 @@ mod tests {
                 pieces.next().map_or_else(|| inbox.end(Ok(())), |piece| inbox.push(piece));
                 turn.begin();
                 if let Poll::Ready(next) = messages.poll_next(&mut cx) {
-                    break next.unwrap().unwrap_err().code();
+                    break next.unwrap_err().code();
                 }
             };
             assert_eq!(code, Code::ResourceExhausted);

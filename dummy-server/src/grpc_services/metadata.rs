@@ -10,8 +10,6 @@ use crate::message::Head;
 
 /// The key of what the client takes this server to be: HTTP/2's pseudo-field, or else Host.
 pub(super) const AUTHORITY: &str = ":authority";
-/// It stands under that key instead.
-const HOST: &[u8] = b"host";
 
 /// The value of [`AUTHORITY`].
 pub(super) fn authority<'h>(head: &Head<'h>) -> Option<&'h [u8]> {
@@ -34,13 +32,9 @@ pub(super) fn first_of_each<'h>(head: &'h Head<'_>) -> impl Iterator<Item = (&'h
     };
     head.fields()
         .enumerate()
-        .filter(move |(index, (name, _))| !is_host(name) && is_first(*index, name))
+        // Host stands under `:authority`.
+        .filter(move |(index, (name, _))| !name.eq_ignore_ascii_case(b"host") && is_first(*index, name))
         .map(|(_, (name, value))| (name, text(name, value)))
-}
-
-/// Whether it is the field that stands under [`AUTHORITY`].
-fn is_host(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(HOST)
 }
 
 /// A value as text, which is UTF-8. One of a key in `-bin` is decoded; what is not UTF-8 after that can't be in a `string`

@@ -6,7 +6,6 @@
 mod adapter;
 mod echo;
 mod fields;
-mod handover;
 mod health;
 mod message;
 mod metadata;
@@ -28,6 +27,7 @@ pub(crate) use self::web::is_asked_by_preflight;
 use self::{
     adapter::Served,
     fields::CallFields,
+    message::Messages,
     status::{Deadline, trailers_only},
 };
 use crate::{
@@ -50,7 +50,7 @@ impl Services {
     /// All of them.
     pub(crate) fn new(config: &Config, shutdown: &Shutdown) -> Self {
         let most = config.limits.grpc_max_message;
-        let health = tonic_health::pb::health_server::HealthServer::new(health::Health::new(shutdown))
+        let health = tonic_health::pb::health_server::HealthServer::new(health::Health(shutdown.clone()))
             .max_decoding_message_size(most);
         let reflection = || {
             tonic_reflection::server::Builder::configure()
@@ -90,12 +90,13 @@ pub(crate) fn dispatch_call(
     if head.method != b"POST" {
         return refuse(upload, StatusCode::METHOD_NOT_ALLOWED, "a gRPC call is a POST");
     }
+    let call = |upload| {
+        let answer = call(services, context, head, &fields, upload);
+        answer.unwrap_or_else(|status| Answer::Ready(trailers_only(&status)))
+    };
     match form {
-        Some(form) => {
-            let call = |upload| call(services, context, head, &fields, upload);
-            web::translate_call(context, head, &fields, upload, form, call)
-        }
-        None if grpc::is_call(fields.content_type) => call(services, context, head, &fields, upload),
+        Some(form) => web::translate_call(context, head, &fields, upload, form, call),
+        None if grpc::is_call(fields.content_type) => call(upload),
         None => {
             let text = String::from_utf8_lossy(fields.content_type);
             let error = format!("invalid content-type '{text}' of a gRPC call");
@@ -114,34 +115,42 @@ fn refuse(upload: Upload, status: StatusCode, error: &str) -> Answer {
     crate::message::after(upload, reply)
 }
 
+/// A call whose fields are understood.
+struct Call {
+    messages: Messages,
+    /// The client takes responses in gzip.
+    accepts_gzip: bool,
+    deadline: Deadline,
+    context: Rc<ServerContext>,
+}
+
 fn call(
     services: &Services,
     context: &Rc<ServerContext>,
     head: &Head<'_>,
     fields: &CallFields<'_>,
     upload: Upload,
-) -> Answer {
-    let deadline = match Deadline::read(fields.timeout) {
-        Ok(deadline) => deadline,
-        Err(status) => return Answer::Ready(trailers_only(&status)),
+) -> Result<Answer, Status> {
+    let call = Call {
+        deadline: Deadline::read(fields.timeout)?,
+        messages: Messages::new(context, upload, fields.is_compressed()?),
+        accepts_gzip: fields.accepts_gzip,
+        context: Rc::clone(context),
     };
     let path = head.target.strip_prefix(b"/").unwrap_or_default();
     let (service, method) = path.split_at(path.iter().rposition(|byte| *byte == b'/').unwrap_or(path.len()));
     let method = method.strip_prefix(b"/").unwrap_or_default();
     let answer = if service == echo::NAME.as_bytes() {
-        echo::call_method(context, head, fields, upload, method, deadline)
+        echo::call_method(call, head, method)
     } else if service == test_service::NAME.as_bytes() {
-        test_service::call_method(context, fields, upload, method, deadline)
+        test_service::call_method(call, method)
     } else {
-        let served = services.0.iter().find(|served| served.name().as_bytes() == service);
-        served.map(|served| served.call_method(context, head, fields, upload, deadline))
+        let served = services.0.iter().find(|served| served.name.as_bytes() == service);
+        served.map(|served| served.call_method(call, head.target))
     };
-    answer.unwrap_or_else(|| unimplemented(services))
-}
-
-fn unimplemented(services: &Services) -> Answer {
-    let names = services.0.iter().map(Served::name).chain([echo::NAME, test_service::NAME]);
-    let names: Vec<&str> = names.collect();
-    let text = format!("unknown method; accepted: the methods of {}", names.join(", "));
-    Answer::Ready(trailers_only(&Status::unimplemented(text)))
+    answer.ok_or_else(|| {
+        let names = services.0.iter().map(|served| served.name).chain([echo::NAME, test_service::NAME]);
+        let names: Vec<&str> = names.collect();
+        Status::unimplemented(format!("unknown method; accepted: the methods of {}", names.join(", ")))
+    })
 }

@@ -82,7 +82,7 @@ fn plan_length(mut request: &[u8]) -> Result<u64, prost::DecodeError> {
 }
 
 /// A plan that can be carried out.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Script {
     /// Responses to each request.
     pub(crate) count: u64,
@@ -109,14 +109,11 @@ impl Script {
     /// The status that names what is not accepted.
     pub(crate) fn read(plan: Plan, streams: bool, most: usize) -> Result<Self, Status> {
         let largest = most.saturating_sub(AROUND_PAYLOAD) as u64;
-        let count = match (plan.count, streams) {
-            (None, _) => 1,
-            (Some(count), true) => at_most("count", count, MOST_RESPONSES)?,
-            (Some(1), false) => 1,
-            (Some(count), false) => {
-                return Err(refused("count", count, "1, as the response is not a stream"));
-            }
-        };
+        let count = plan.count.unwrap_or(1);
+        if count != 1 && !streams {
+            return Err(refused("count", count, "1, as the response is not a stream"));
+        }
+        at_most("count", count, MOST_RESPONSES)?;
         let size = at_most("size", plan.size, largest)?;
         let interval = at_most("interval_ms", plan.interval_ms, LONGEST_MS)?;
         let delay = at_most("delay_ms", plan.delay_ms, LONGEST_MS)?;
@@ -158,8 +155,8 @@ fn end(planned: PlannedStatus) -> Result<Fields, Status> {
     };
     let fields = status::fields_of(&Status::with_details(Code::from_i32(code), message, details));
     if fields.size() > MOST_METADATA_BYTES {
-        let accepted = format_args!("at most {MOST_METADATA_BYTES} bytes of message and details").to_string();
-        return Err(refused("status", format_args!("{} bytes", fields.size()), accepted));
+        let accepted = format!("at most {MOST_METADATA_BYTES} bytes of message and details");
+        return Err(refused("status", format!("{} bytes", fields.size()), accepted));
     }
     Ok(fields)
 }
@@ -167,8 +164,8 @@ fn end(planned: PlannedStatus) -> Result<Fields, Status> {
 /// Adds metadata to fields.
 fn metadata(field: &str, list: &[Metadata], out: &mut Fields) -> Result<(), Status> {
     if list.len() > MOST_METADATA {
-        let found = format_args!("{} entries", list.len()).to_string();
-        return Err(refused(field, found, format_args!("at most {MOST_METADATA}")));
+        let found = format!("{} entries", list.len());
+        return Err(refused(field, found, format!("at most {MOST_METADATA}")));
     }
     for (index, entry) in list.iter().enumerate() {
         let wrong = |part: &str, value: &str, accepted: &str| {
@@ -199,8 +196,8 @@ fn metadata(field: &str, list: &[Metadata], out: &mut Fields) -> Result<(), Stat
             false => out.push(name, &entry.text),
         }
         if out.size() > MOST_METADATA_BYTES {
-            let found = format_args!("{} bytes", out.size()).to_string();
-            return Err(refused(field, found, format_args!("at most {MOST_METADATA_BYTES}")));
+            let found = format!("{} bytes", out.size());
+            return Err(refused(field, found, format!("at most {MOST_METADATA_BYTES}")));
         }
     }
     Ok(())

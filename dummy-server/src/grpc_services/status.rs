@@ -1,8 +1,8 @@
 //! How calls end: statuses as fields, and what ends a call early.
 
 use std::{
-    future::Future,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use grpc::{CONTENT_TYPE, Code, timeout};
 use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, Sleep, sleep};
-use tonic::Status;
+use tonic::{Status, metadata::MetadataValue};
 use wire::Fields;
 
 use crate::{
@@ -22,19 +22,27 @@ pub(super) const GRPC: Fixed = &[("content-type", CONTENT_TYPE)];
 /// The trailers of a call that went well and says nothing else.
 pub(super) const OK: Fixed = &[(grpc::status::STATUS, "0")];
 
+/// A response of these fields; `compressed`: its messages are.
+pub(super) fn reply(mut fields: Fields, compressed: bool, body: Body) -> Reply {
+    if compressed {
+        fields.push("grpc-encoding", "gzip");
+    }
+    Reply { status: StatusCode::OK, fixed: GRPC, fields, body, special: None }
+}
+
 /// A response that is its own trailers: a head that ends the stream, or else clients look for the status behind it.
 pub(super) fn trailers_only(status: &Status) -> Reply {
-    let body = Body::Bytes(Bytes::new());
-    Reply { status: StatusCode::OK, fixed: GRPC, fields: fields_of(status), body, special: None }
+    reply(fields_of(status), false, Body::Bytes(Bytes::new()))
 }
 
 /// The refusal of a call whose messages have a code that nobody here can read.
-pub(super) fn unknown_coding(name: &[u8]) -> Reply {
+pub(super) fn unknown_coding(name: &[u8]) -> Status {
     let name = String::from_utf8_lossy(name);
-    let status = Status::unimplemented(format!("grpc-encoding: '{name}'; accepted are identity and gzip"));
-    let mut reply = trailers_only(&status);
-    reply.fields.push("grpc-accept-encoding", "identity,gzip");
-    reply
+    let mut status =
+        Status::unimplemented(format!("grpc-encoding: '{name}'; accepted are identity and gzip"));
+    let accepted = MetadataValue::from_static("identity,gzip");
+    status.metadata_mut().insert("grpc-accept-encoding", accepted);
+    status
 }
 
 /// A status as fields.
@@ -57,7 +65,7 @@ pub(super) fn fields(headers: &HeaderMap) -> Fields {
 
 /// When a call ends, whether it is done or not.
 #[derive(Debug, Default)]
-pub(super) struct Deadline(Option<(Instant, Pin<Box<Sleep>>)>);
+pub(super) struct Deadline(Option<Pin<Box<Sleep>>>);
 
 impl Deadline {
     /// Reads `grpc-timeout`; the status of a call whose value is none or that is overdue from the start.
@@ -74,43 +82,66 @@ impl Deadline {
             return Err(overdue());
         }
         // The longest is 11,415 years, which the clock can hold.
-        Ok(Self(Some((Instant::now() + timeout, Box::pin(sleep(timeout))))))
+        Ok(Self(Some(Box::pin(sleep(timeout)))))
     }
 
-    /// Ready when it has passed.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when it has passed: the status of the call.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
         match &mut self.0 {
-            Some((_, sleep)) => sleep.as_mut().poll(cx),
+            Some(sleep) => sleep.as_mut().poll(cx).map(|()| overdue()),
             None => Poll::Pending,
         }
     }
 
-    /// Whether it has passed, for callers that don't wait.
-    pub(super) fn has_passed(&self) -> bool {
-        self.0.as_ref().is_some_and(|(at, _)| Instant::now() >= *at)
+    /// What is awaited, if it comes before.
+    pub(super) async fn limit<T>(
+        &mut self,
+        awaited: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let mut awaited = pin!(awaited);
+        poll_fn(|cx| match awaited.as_mut().poll(cx) {
+            Poll::Pending => self.poll(cx).map(Err),
+            ready => ready,
+        })
+        .await
     }
 }
 
-pub(super) fn overdue() -> Status {
+fn overdue() -> Status {
     Status::deadline_exceeded("the deadline of the call has passed")
 }
 
 /// The status of calls that the drain ends.
-pub(super) fn draining() -> Status {
+fn draining() -> Status {
     Status::unavailable("server is draining")
 }
 
-/// The moment from which the drain ends what waits. It is one subscription, however often it is polled.
-pub(super) struct Drained(Pin<Box<dyn Future<Output = ()> + Send>>);
+/// What ends a call from outside: its deadline, and the drain where the call yields to it.
+pub(super) struct Ends {
+    deadline: Deadline,
+    /// The moment from which the drain ends what waits. It is one subscription, however often it is polled.
+    drained: Pin<Box<dyn Future<Output = ()>>>,
+}
 
-impl Drained {
-    pub(super) fn new(shutdown: &Shutdown) -> Self {
+impl Ends {
+    pub(super) fn new(deadline: Deadline, shutdown: &Shutdown) -> Self {
         let shutdown = shutdown.clone();
-        Self(Box::pin(async move { shutdown.reached(Phase::Closing).await }))
+        Self { deadline, drained: Box::pin(async move { shutdown.reached(Phase::Closing).await }) }
     }
 
-    /// Ready when it has come; must not be polled again after that.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(cx)
+    /// Ready when it has come: the status of the call. It must not be polled again after that.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, yields: bool) -> Poll<Status> {
+        if let Poll::Ready(overdue) = self.deadline.poll(cx) {
+            return Poll::Ready(overdue);
+        }
+        if yields { self.drained.as_mut().poll(cx).map(|()| draining()) } else { Poll::Pending }
+    }
+
+    /// The same for callers that don't wait, and know whether the drain is to end the call.
+    pub(super) fn have_come(&self, drained: bool) -> Option<Status> {
+        if self.deadline.0.as_ref().is_some_and(|sleep| Instant::now() >= sleep.deadline()) {
+            return Some(overdue());
+        }
+        drained.then(draining)
     }
 }

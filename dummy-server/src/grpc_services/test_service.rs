@@ -10,12 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use contract::{
+    ledger::stream_message_id,
     pattern::Range,
     test::{TestRequest, TestResponse},
 };
 use flate2::{Compression, write::GzEncoder};
 use grpc::message::{PREFIX, set_prefix};
-use http::StatusCode;
 use prost::{
     Message as _,
     encoding::{WireType, encode_key, encode_varint},
@@ -25,11 +25,11 @@ use tonic::Status;
 use wire::Fields;
 
 use super::{
-    fields::CallFields,
+    Call,
     message::{self, BATCH, Messages},
     plan::{self, Script},
-    status::{Deadline, Drained, GRPC, draining, fields_of, overdue, trailers_only, unknown_coding},
-    tokens::{Tokens, Told, token_of},
+    status::{Ends, fields_of, reply, trailers_only},
+    tokens::Tokens,
 };
 use crate::{
     budget::{COMPRESSOR, Hold},
@@ -38,8 +38,8 @@ use crate::{
     message::{
         reply::{Answer, Body, Part, Reply, Stream},
         timetable::Timetable,
-        upload::Upload,
     },
+    named::named,
     turn::{Turn, give_way},
 };
 
@@ -55,26 +55,17 @@ const PIECE: u64 = 64 << 10;
 /// The same where it is compressed.
 const COMPRESSED: u64 = 16 << 10;
 
-/// The kinds of calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Unary,
-    ClientStream,
-    ServerStream,
-    BidiStream,
+named! {
+    /// The kinds of calls, by their methods.
+    pub(crate) enum Kind {
+        Unary = "Unary",
+        ClientStream = "ClientStream",
+        ServerStream = "ServerStream",
+        BidiStream = "BidiStream",
+    }
 }
 
 impl Kind {
-    fn of(method: &[u8]) -> Option<Self> {
-        Some(match method {
-            b"Unary" => Self::Unary,
-            b"ClientStream" => Self::ClientStream,
-            b"ServerStream" => Self::ServerStream,
-            b"BidiStream" => Self::BidiStream,
-            _ => return None,
-        })
-    }
-
     /// Whether there may be several responses.
     fn streams(self) -> bool {
         matches!(self, Self::ServerStream | Self::BidiStream)
@@ -82,23 +73,14 @@ impl Kind {
 }
 
 /// Starts a call of `method`; `None` if the service has no such method.
-pub(super) fn call_method(
-    context: &Rc<ServerContext>,
-    fields: &CallFields<'_>,
-    upload: Upload,
-    method: &[u8],
-    deadline: Deadline,
-) -> Option<Answer> {
-    let kind = Kind::of(method)?;
-    let coding = match fields.coding() {
-        Ok(coding) => coding,
-        Err(other) => return Some(Answer::Ready(unknown_coding(other))),
-    };
+pub(super) fn call_method(call: Call, method: &[u8]) -> Option<Answer> {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name().as_bytes() == method)?;
+    let Call { messages, accepts_gzip, deadline, context } = call;
     let conversation = ScriptedCall {
         kind,
-        messages: Messages::new(context, upload, coding.requests),
-        compressed: coding.replies,
-        script: None,
+        messages,
+        compressed: accepts_gzip,
+        script: Box::default(),
         requests: 0,
         request_bytes: 0,
         tokens: None,
@@ -109,9 +91,8 @@ pub(super) fn call_method(
         packing: None,
         timetable: Timetable::default(),
         end: None,
-        deadline,
-        drained: Drained::new(&context.shutdown),
-        context: Rc::clone(context),
+        ends: Ends::new(deadline, &context.shutdown),
+        context,
     };
     Some(Answer::Waiting(Box::pin(conversation.begin())))
 }
@@ -122,8 +103,8 @@ struct ScriptedCall {
     messages: Messages,
     /// Whether responses are compressed.
     compressed: bool,
-    /// None before the first request was read.
-    script: Option<Box<Script>>,
+    /// It asks for nothing before the first request was read.
+    script: Box<Script>,
     /// Requests read, and bytes of their payloads.
     requests: u64,
     request_bytes: u64,
@@ -143,8 +124,7 @@ struct ScriptedCall {
     timetable: Timetable,
     /// The trailers, when there are no more responses.
     end: Option<Fields>,
-    deadline: Deadline,
-    drained: Drained,
+    ends: Ends,
     context: Rc<ServerContext>,
 }
 
@@ -152,10 +132,7 @@ impl ScriptedCall {
     /// Reads what comes before the reply, waits as the plan says, and gives the reply.
     async fn begin(mut self) -> Reply {
         match self.open().await {
-            Ok(headers) => {
-                let body = Body::Stream(Box::new(self));
-                Reply { status: StatusCode::OK, fixed: GRPC, fields: headers, body, special: None }
-            }
+            Ok(headers) => reply(headers, self.compressed, Body::Stream(Box::new(self))),
             Err(status) => trailers_only(&status),
         }
     }
@@ -176,46 +153,37 @@ impl ScriptedCall {
                 }
             }
         }
-        let Some(script) = &mut self.script else { return Ok(Fields::new()) };
-        let (never, delay) = (script.never, script.delay);
-        let mut headers = std::mem::take(&mut script.headers);
         self.left = match (self.kind, self.requests) {
             // Nobody has asked yet.
             (Kind::BidiStream, 0) => 0,
-            _ => script.count,
+            _ => self.script.count,
         };
-        if never {
-            return Err(poll_fn(|cx| self.poll_cut(cx, true)).await);
+        if self.script.never {
+            return Err(poll_fn(|cx| self.ends.poll(cx, true)).await);
         }
-        if !delay.is_zero() {
-            let mut delay = Box::pin(sleep(delay));
+        if !self.script.delay.is_zero() {
+            let mut delay = Box::pin(sleep(self.script.delay));
             poll_fn(|cx| match delay.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(Ok(())),
                 // What gives one response is let finish by the drain.
-                Poll::Pending => self.poll_cut(cx, self.kind.streams()).map(Err),
+                Poll::Pending => self.ends.poll(cx, self.kind.streams()).map(Err),
             })
             .await?;
         }
-        if self.compressed {
-            headers.push("grpc-encoding", "gzip");
-        }
-        Ok(headers)
+        Ok(std::mem::take(&mut self.script.headers))
     }
 
     /// Reads a request. False: there are no more.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Status>> {
-        let Poll::Ready(next) = self.messages.poll_next(cx) else {
-            // Only what waits for the client yields to the drain, and not what waits for its turn.
-            let waits = !self.context.turn.is_over();
-            return self.poll_cut(cx, waits).map(Err);
-        };
-        let Some(message) = next.transpose()? else { return Poll::Ready(Ok(false)) };
+        let next = ready!(self.messages.poll_next_until(&mut self.ends, cx))?;
+        let Some(message) = next else { return Poll::Ready(Ok(false)) };
         plan::weigh(&message)?;
         let request = TestRequest::decode(message).map_err(|error| Status::internal(error.to_string()))?;
         self.messages.forget_last();
         self.requests += 1;
         self.request_bytes += request.payload.len() as u64;
-        if let Some(id) = token_of(&request.payload) {
+        // One without a token costs a look at its first bytes.
+        if let Some(id) = stream_message_id(&request.payload) {
             let is_of_stream = matches!(self.kind, Kind::ClientStream | Kind::BidiStream);
             let ledger = Some(&self.context.ledger).filter(|_| is_of_stream);
             self.tokens.get_or_insert_default().came(id, &request.payload, ledger);
@@ -235,38 +203,18 @@ impl ScriptedCall {
 
     fn plan(&mut self, plan: Option<contract::test::Plan>) -> Result<(), Status> {
         let most = self.context.config.limits.grpc_max_message;
-        self.script = Some(Box::new(Script::read(plan.unwrap_or_default(), self.kind.streams(), most)?));
+        *self.script = Script::read(plan.unwrap_or_default(), self.kind.streams(), most)?;
         Ok(())
-    }
-
-    /// What ends a call from outside: its deadline and, if it `yields`, the drain.
-    fn poll_cut(&mut self, cx: &mut Context<'_>, yields: bool) -> Poll<Status> {
-        if self.deadline.poll(cx).is_ready() {
-            return Poll::Ready(overdue());
-        }
-        if yields {
-            ready!(self.drained.poll(cx));
-            return Poll::Ready(draining());
-        }
-        Poll::Pending
-    }
-
-    /// The same for callers that don't wait.
-    fn cut(&self) -> Option<Status> {
-        if self.deadline.has_passed() {
-            return Some(overdue());
-        }
-        (self.kind.streams() && self.context.shutdown.phase() >= Phase::Closing).then(draining)
     }
 
     /// Whether another response is to be sent now; else the call has ended.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Status>> {
-        if let Some(status) = self.cut() {
+        // What gives one response is let finish by the drain.
+        let drained = self.kind.streams() && self.context.shutdown.phase() >= Phase::Closing;
+        if let Some(status) = self.ends.have_come(drained) {
             return Poll::Ready(Err(status));
         }
-        let Some(script) = &self.script else { return Poll::Ready(Ok(false)) };
-        let (count, interval) = (script.count, script.interval);
-        if script.after.is_some_and(|after| self.sent >= after) {
+        if self.script.after.is_some_and(|after| self.sent >= after) {
             return Poll::Ready(Ok(false));
         }
         while self.left == 0 {
@@ -280,16 +228,16 @@ impl ScriptedCall {
             if !next? {
                 return Poll::Ready(Ok(false));
             }
-            self.left = count;
+            self.left = self.script.count;
         }
         if std::mem::take(&mut self.awaited) {
             self.timetable.catch_up();
         }
         if self.timetable.poll(cx).is_pending() {
-            return self.poll_cut(cx, true).map(Err);
+            return self.ends.poll(cx, true).map(Err);
         }
         self.timetable.begin();
-        self.timetable.advance(interval);
+        self.timetable.advance(self.script.interval);
         self.left -= 1;
         self.sent += 1;
         Poll::Ready(Ok(true))
@@ -298,20 +246,13 @@ impl ScriptedCall {
     /// Adds a response. What is left of a large payload is in `self.payload` then; one that is to be compressed is not
     /// added but in `self.packing`.
     fn respond(&mut self, out: &mut Vec<u8>) {
-        let size = self.script.as_ref().map_or(0, |script| script.size);
-        let told = self.tokens.as_mut().map(|tokens| tokens.tell());
-        let Told { token, reordered, changed } = told.unwrap_or_default();
+        let size = self.script.size;
         let response = TestResponse {
-            payload: Bytes::new(),
             number: self.sent,
             requests: self.requests,
             request_bytes: self.request_bytes,
             instance: self.context.instance.to_owned(),
-            token,
-            reordered: reordered.listed,
-            changed: changed.listed,
-            more_reordered: reordered.more,
-            more_changed: changed.more,
+            ..self.tokens.as_mut().map(|tokens| tokens.tell()).unwrap_or_default()
         };
         let whole = size <= SMALL;
         let start = out.len();
@@ -410,9 +351,7 @@ impl Stream for ScriptedCall {
                         self.context.turn.step()
                     };
                 }
-                Poll::Ready(Ok(false)) => {
-                    self.end = Some(self.script.take().map(|script| script.trailers).unwrap_or_default());
-                }
+                Poll::Ready(Ok(false)) => self.end = Some(std::mem::take(&mut self.script.trailers)),
                 Poll::Ready(Err(status)) => self.end = Some(fields_of(&status)),
             }
         }

@@ -42,19 +42,20 @@ fn framed(request: &TestRequest) -> Vec<u8> {
     framed
 }
 
+/// What calls see of a server that takes messages of at most `most` bytes.
+pub(super) fn context(most: usize, budget: &Rc<Budget>) -> Rc<ServerContext> {
+    let config = Config::from_args(&["--workers=1", &format!("--grpc-max-message={most}")]).unwrap();
+    let aggregator = Arc::new(Aggregator::new("test", 1).0);
+    ServerContext::new(Arc::new(config), Shutdown::new(), "test", Rc::clone(budget), aggregator)
+}
+
 /// The responses of a call whose request is pushed into the inbox.
 async fn call(method: &str, inbox: &Rc<Inbox>) -> impl FnMut(&mut Context<'_>) -> Poll<Option<Bytes>> {
-    let config = Arc::new(Config::from_args(&["--workers=1"]).unwrap());
-    let aggregator = Arc::new(Aggregator::new("test", 1).0);
-    let context = ServerContext::new(config, Shutdown::new(), "test", Budget::of(1 << 30), aggregator);
-    let fields = CallFields::default();
-    let answer = test_service::call_method(
-        &context,
-        &fields,
-        Upload::new(Some(inbox)),
-        method.as_bytes(),
-        Deadline::default(),
-    );
+    let context = context(1 << 20, &Budget::of(1 << 30));
+    let messages = Messages::new(&context, Upload::new(Some(inbox)), false);
+    let deadline = Deadline::default();
+    let call = Call { messages, accepts_gzip: false, deadline, context: Rc::clone(&context) };
+    let answer = test_service::call_method(call, method.as_bytes());
     let Some(Answer::Waiting(reply)) = answer else { panic!("there is such a method") };
     let Body::Stream(mut stream) = reply.await.body else { panic!("a stream") };
     move |cx| {

@@ -5,7 +5,8 @@ use std::{ops::Range, rc::Rc};
 
 use contract::{
     id::Id,
-    ledger::{checked_token, stream_message, stream_message_id},
+    ledger::{checked_token, stream_message},
+    test::TestResponse,
 };
 
 use crate::ledger::{Ledger, Noted};
@@ -24,57 +25,27 @@ pub(super) struct Tokens {
     come: Range<u64>,
     /// Those between that were not received yet.
     gaps: Vec<Range<u64>>,
-    told: Told,
-}
-
-/// What a response reports of the requests that were read since the last one.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    /// The last token, with its checksum.
-    pub(super) token: String,
-    pub(super) reordered: Numbers,
-    pub(super) changed: Numbers,
-}
-
-/// The first ones, and how many more there were.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Numbers {
-    pub(super) listed: Vec<u64>,
-    pub(super) more: u64,
-}
-
-impl Numbers {
-    fn add(&mut self, number: u64) {
-        if self.listed.len() < MAX_LISTED {
-            self.listed.push(number);
-        } else {
-            self.more += 1;
-        }
-    }
-}
-
-/// The token in a payload. One without a token costs a look at its first bytes.
-#[inline]
-pub(super) fn token_of(payload: &[u8]) -> Option<Id> {
-    stream_message_id(payload)
+    /// What the next response reports of the requests that were read since the last one: the last token, with its
+    /// checksum, and the first ones that were reordered or have changed, and how many more there were.
+    told: TestResponse,
 }
 
 impl Tokens {
     /// A request with this token has arrived; `notes` it in the ledger if the request is one of several.
     pub(super) fn came(&mut self, id: Id, payload: &[u8], notes: Option<&Rc<Ledger>>) {
-        let Told { token, reordered, changed } = &mut self.told;
         if let Some(ledger) = notes {
             self.noted.saw(id, payload.len(), ledger);
             // The responses report how it ended.
             self.noted.handed_over();
         }
-        token.clear();
-        token.push_str(&String::from_utf8_lossy(&checked_token(id)));
+        let told = &mut self.told;
+        told.token.clear();
+        told.token.push_str(&String::from_utf8_lossy(&checked_token(id)));
         if is_behind(&mut self.come, &mut self.gaps, id.number) {
-            reordered.add(id.number);
+            list(&mut told.reordered, &mut told.more_reordered, id.number);
         }
         if payload != stream_message(id) {
-            changed.add(id.number);
+            list(&mut told.changed, &mut told.more_changed, id.number);
         }
     }
 
@@ -84,10 +55,17 @@ impl Tokens {
     }
 
     /// What the next response reports.
-    pub(super) fn tell(&mut self) -> Told {
-        let Told { token, reordered, changed } = &mut self.told;
-        let (reordered, changed) = (std::mem::take(reordered), std::mem::take(changed));
-        Told { token: token.clone(), reordered, changed }
+    pub(super) fn tell(&mut self) -> TestResponse {
+        let token = self.told.token.clone();
+        std::mem::replace(&mut self.told, TestResponse { token, ..TestResponse::default() })
+    }
+}
+
+fn list(listed: &mut Vec<u64>, more: &mut u64, number: u64) {
+    if listed.len() < MAX_LISTED {
+        listed.push(number);
+    } else {
+        *more += 1;
     }
 }
 
@@ -122,6 +100,8 @@ fn is_behind(come: &mut Range<u64>, gaps: &mut Vec<Range<u64>>, number: u64) -> 
 
 #[cfg(test)]
 mod tests {
+    use contract::ledger::stream_message_id;
+
     use super::*;
 
     #[test]
@@ -133,14 +113,13 @@ mod tests {
         for number in [0, 2, 1, 3, 0, 3] {
             let mut payload = stream_message(id(number));
             payload[63] ^= u8::from(number == 3);
-            tokens.came(token_of(&payload).unwrap(), &payload, Some(&ledger));
+            tokens.came(stream_message_id(&payload).unwrap(), &payload, Some(&ledger));
         }
         let told = tokens.tell();
         assert_eq!(told.token.as_bytes(), checked_token(id(3)));
-        let listed = |listed: Vec<u64>| Numbers { listed, more: 0 };
-        assert_eq!((told.reordered, told.changed), (listed(vec![1]), listed(vec![3, 3])));
+        assert_eq!((told.reordered, told.changed), (vec![1], vec![3, 3]));
         let again = tokens.tell();
-        assert_eq!((again.reordered, again.changed), (Numbers::default(), Numbers::default()));
+        assert_eq!((again.reordered, again.changed, again.token), (vec![], vec![], told.token));
         // Another call with the same numbers, such as a retry, reports it too; and each once.
         let mut retried = Tokens::default();
         for number in [5, 9, 7, 8, 7, 6, 3, 4, 9] {
@@ -148,15 +127,16 @@ mod tests {
             retried.came(id(number), &payload, Some(&ledger));
         }
         let told = retried.tell();
-        assert_eq!((told.reordered, told.changed), (listed(vec![7, 8, 6, 3, 4]), Numbers::default()));
+        assert_eq!((told.reordered, told.changed), (vec![7, 8, 6, 3, 4], vec![]));
+        assert_eq!((told.more_reordered, told.more_changed), (0, 0));
         // Every number once, from the highest down.
         let most = MAX_LISTED as u64;
         for number in (0..2 * most).rev() {
             retried.came(id(number + 10), b"", None);
         }
         let told = retried.tell();
-        assert_eq!((told.reordered.listed.len(), told.reordered.more), (MAX_LISTED, most - 1));
-        assert_eq!((told.changed.listed.len(), told.changed.more), (MAX_LISTED, most));
+        assert_eq!((told.reordered.len(), told.more_reordered), (MAX_LISTED, most - 1));
+        assert_eq!((told.changed.len(), told.more_changed), (MAX_LISTED, most));
     }
 
     #[test]

@@ -8,18 +8,19 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use grpc::{
     message::PREFIX,
     status::{DETAILS, MESSAGE, STATUS},
     web::{self, Decoder, Form},
 };
+use tokio::task::yield_now;
 use tonic::Status;
 
 use super::{
     fields::CallFields,
-    message,
-    status::{Deadline, fields_of, overdue, trailers_only},
+    message::{self, within_budget},
+    status::{Deadline, fields_of, trailers_only},
 };
 use crate::{
     budget::Hold,
@@ -28,9 +29,9 @@ use crate::{
     message::{
         Head,
         reply::{Answer, Body, Fixed, Part, Reply, Stream},
-        upload::{Inbox, Upload, UploadError},
+        upload::{Inbox, Upload},
     },
-    turn::{Turn, give_way},
+    turn::Turn,
 };
 
 const BINARY: Fixed = &[("content-type", Form::Binary.content_type())];
@@ -57,26 +58,17 @@ pub(super) fn translate_call(
     let most = context.config.limits.grpc_max_message + PREFIX;
     let inbox = Inbox::new(&context.budget);
     let (hold, turn) = (Hold::new(&context.budget), Rc::clone(&context.turn));
-    let decoder = (form == Form::Text).then(Decoder::default);
     let mut deadline = Deadline::read(fields.timeout).unwrap_or_default();
     let answer = call(Upload::new(Some(&inbox)));
     Answer::Waiting(Box::pin(async move {
-        let mut request = BodyReader { upload, decoder, body: BytesMut::new(), most, hold, turn };
-        let read = std::future::poll_fn(|cx| match request.poll(cx) {
-            Poll::Pending => deadline.poll(cx).map(|()| Err(overdue())),
-            ready => ready,
-        });
-        let reply = match (read.await, answer) {
-            (Err(status), _) => trailers_only(&status),
-            (Ok(body), answer) => {
-                drop(request);
+        let reply = match deadline.limit(read(upload, form, most, &hold, &turn)).await {
+            Err(status) => trailers_only(&status),
+            Ok(body) => {
+                drop(hold);
                 inbox.push(&body);
                 drop(body);
                 inbox.end(Ok(()));
-                match answer {
-                    Answer::Ready(reply) => reply,
-                    Answer::Waiting(reply) => reply.await,
-                }
+                answer.reply().await
             }
         };
         finish(reply, form, origin)
@@ -94,59 +86,46 @@ fn finish(mut reply: Reply, form: Form, origin: Option<Vec<u8>>) -> Reply {
         reply.body = Body::Stream(Box::new(WebBody { stream, form, over: false }));
     }
     if let Some(origin) = origin {
-        let names: Vec<String> = [STATUS, MESSAGE, DETAILS]
-            .map(str::to_owned)
-            .into_iter()
-            .chain(reply.fields.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()))
-            .collect();
-        cors::allow(&mut reply.fields, &origin, &names.join(","));
+        let mut names = [STATUS, MESSAGE, DETAILS].join(",");
+        for (name, _) in reply.fields.iter() {
+            names = names + "," + &String::from_utf8_lossy(name);
+        }
+        cors::allow(&mut reply.fields, &origin, &names);
     }
     reply
 }
 
-/// The body of a request, decoded as it comes.
-struct BodyReader {
-    upload: Upload,
-    /// For the text form.
-    decoder: Option<Decoder>,
-    body: BytesMut,
-    /// Maximum size of a body in bytes.
+/// Reads the body of a request, of at most `most` bytes, and decodes it as it comes.
+async fn read(
+    mut upload: Upload,
+    form: Form,
     most: usize,
-    hold: Hold,
-    turn: Rc<Turn>,
-}
-
-impl BodyReader {
-    /// The whole of it.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Status>> {
-        loop {
-            if self.turn.step() {
-                return give_way(cx);
-            }
-            match (ready!(self.upload.poll_pull(PIECE, cx)), &mut self.decoder) {
-                (Some(Ok(part)), Some(decoder)) => {
-                    decoder.decode(&part, &mut self.body).map_err(invalid_base64)?
-                }
-                (Some(Ok(part)), None) => self.body.extend_from_slice(&part),
-                (Some(Err(error)), _) => return Poll::Ready(Err(message::broken(&error))),
-                (None, decoder) => {
-                    if let Some(decoder) = decoder {
-                        decoder.finish(&mut self.body).map_err(invalid_base64)?;
-                    }
-                    return Poll::Ready(Ok(std::mem::take(&mut self.body).freeze()));
-                }
-            }
-            if !self.hold.set(self.body.len() + self.decoder.as_ref().map_or(0, Decoder::len)) {
-                return Poll::Ready(Err(message::broken(&UploadError::TOO_MUCH)));
-            }
-            if self.body.len() > self.most {
-                return Poll::Ready(Err(Status::resource_exhausted(format!(
-                    "a request of more than {} bytes; accepted is one message within --grpc-max-message",
-                    self.most
-                ))));
-            }
+    hold: &Hold,
+    turn: &Turn,
+) -> Result<BytesMut, Status> {
+    let mut decoder = (form == Form::Text).then(Decoder::default);
+    let mut body = BytesMut::new();
+    while let Some(part) = upload.pull(PIECE).await {
+        let part = part.map_err(|error| message::broken(&error))?;
+        match &mut decoder {
+            Some(decoder) => decoder.decode(&part, &mut body).map_err(invalid_base64)?,
+            None => body.extend_from_slice(&part),
+        }
+        within_budget(hold.set(body.len() + decoder.as_ref().map_or(0, Decoder::len)))?;
+        if body.len() > most {
+            return Err(Status::resource_exhausted(format!(
+                "a request of more than {most} bytes; accepted is one message within --grpc-max-message"
+            )));
+        }
+        if turn.step() {
+            // Others have their turn, as with `give_way`.
+            yield_now().await;
         }
     }
+    if let Some(decoder) = &mut decoder {
+        decoder.finish(&mut body).map_err(invalid_base64)?;
+    }
+    Ok(body)
 }
 
 fn invalid_base64(error: impl std::fmt::Display) -> Status {
@@ -190,52 +169,40 @@ impl Stream for WebBody {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
-
     use super::*;
     use crate::budget::Budget;
 
     /// What is read of a body that comes in pieces of `size`.
-    fn read(body: &[u8], size: usize) -> Result<Bytes, tonic::Code> {
+    async fn read(body: &[u8], size: usize) -> Result<BytesMut, tonic::Code> {
         let budget = Budget::of(1 << 30);
         let inbox = Inbox::new(&budget);
-        let (upload, turn) = (Upload::new(Some(&inbox)), Rc::<Turn>::default());
-        let mut request = BodyReader {
-            upload,
-            decoder: Some(Decoder::default()),
-            body: BytesMut::new(),
-            most: 20_000,
-            hold: Hold::new(&budget),
-            turn: Rc::clone(&turn),
-        };
-        let mut cx = Context::from_waker(Waker::noop());
-        for piece in body.chunks(size) {
-            inbox.push(piece);
-            turn.begin();
-            if let Poll::Ready(result) = request.poll(&mut cx) {
-                return result.map_err(|status| status.code());
+        let (hold, turn) = (Hold::new(&budget), Turn::default());
+        let read = super::read(Upload::new(Some(&inbox)), Form::Text, 20_000, &hold, &turn);
+        let push = async {
+            for piece in body.chunks(size) {
+                inbox.push(piece);
+                turn.begin();
+                yield_now().await;
             }
-        }
-        inbox.end(Ok(()));
-        turn.begin();
-        match request.poll(&mut cx) {
-            Poll::Ready(result) => result.map_err(|status| status.code()),
-            Poll::Pending => panic!("it has ended"),
-        }
+            inbox.end(Ok(()));
+        };
+        let (read, ()) = tokio::join!(read, push);
+        read.map_err(|status| status.code())
     }
 
-    #[test]
-    fn text_is_decoded_whatever_pieces_it_comes_in() {
+    #[tokio::test]
+    async fn text_is_decoded_whatever_pieces_it_comes_in() {
         let text = web::encode(&[7; 20_000]);
         for size in [1, 3, 1000, 100_000] {
-            assert_eq!(read(text.as_bytes(), size).as_deref(), Ok(&[7; 20_000][..]), "{size}");
+            assert_eq!(read(text.as_bytes(), size).await.as_deref(), Ok(&[7; 20_000][..]), "{size}");
         }
     }
 
-    #[test]
-    fn invalid_base64_and_bodies_beyond_the_limit_are_refused() {
-        assert_eq!(read(b"!!!!", 9), Err(tonic::Code::Internal));
-        assert_eq!(read(b"AAAAA", 9), Err(tonic::Code::Internal));
-        assert_eq!(read(web::encode(&[7; 20_001]).as_bytes(), 9), Err(tonic::Code::ResourceExhausted));
+    #[tokio::test]
+    async fn invalid_base64_and_bodies_beyond_the_limit_are_refused() {
+        assert_eq!(read(b"!!!!", 9).await, Err(tonic::Code::Internal));
+        assert_eq!(read(b"AAAAA", 9).await, Err(tonic::Code::Internal));
+        let long = web::encode(&[7; 20_001]);
+        assert_eq!(read(long.as_bytes(), 9).await, Err(tonic::Code::ResourceExhausted));
     }
 }

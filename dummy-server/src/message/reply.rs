@@ -281,6 +281,16 @@ pub(crate) enum Answer {
     Waiting(Awaited),
 }
 
+impl Answer {
+    /// The reply, when it is there.
+    pub(crate) async fn reply(self) -> Reply {
+        match self {
+            Self::Ready(reply) => reply,
+            Self::Waiting(reply) => reply.await,
+        }
+    }
+}
+
 /// Replies after the request's body, which the endpoint has no use for. An HTTP/1.1 connection could not be
 /// used again otherwise.
 #[inline]
