@@ -7,11 +7,11 @@ use tokio::time::sleep;
 use wire::Fields;
 
 use super::{
-    asked::{Expectation, Pair, Point},
+    asked::{Expectation, Point},
     body::Hang,
     content::ContentPlan,
     knobs::Behaviour,
-    plan::{Faults, Plan, RequestFacts, Shaping},
+    plan::{Plan, Shaping},
     push,
     shared::{BehaviourState, InFlight},
 };
@@ -61,70 +61,61 @@ pub(crate) fn wrap_endpoint(
     asked: Behaviour,
     endpoint: impl FnOnce(Upload) -> Answer,
 ) -> (Directives, Answer) {
-    let Answering { shared, worker, stats, number } = answering;
     let protocol = head.protocol;
-    let request = RequestFacts { protocol, number, fields: head.fields };
-    let Plan { faults, timing, mut shaping, admission } = asked.plan(request, shared, worker);
-    let Faults { status, abort, early, expectation } = faults;
+    let mut plan = asked.plan(head, answering);
+    let shaping = std::mem::take(&mut plan.shaping);
+    let abort = shaping.abort;
+    let hang = || Hang::new(head.orders, answering.stats);
     let mut directives = Directives {
-        interim: if protocol.has_interim() { interim(expectation, &shaping.hints) } else { Vec::new() },
-        withholds_continue: expectation.is_some(),
+        interim: if protocol.has_interim() { interim(plan.expectation, &plan.hints) } else { Vec::new() },
+        withholds_continue: plan.expectation.is_some(),
         content: None,
-        _in_flight: admission.in_flight,
+        _in_flight: plan.in_flight.take(),
     };
     let answer = if let Some((cut, Point::BeforeHeaders)) = abort {
-        cut_before_reply(cut, || Hang::new(head.orders, stats))
-    } else if expectation == Some(Expectation::Refuse) && head.fields.has_token("expect", "100-continue") {
+        cut_before_reply(cut, hang)
+    } else if plan.expectation == Some(Expectation::Refuse) && head.fields.has_token("expect", "100-continue")
+    {
         Answer::Ready(Reply::refusal(
             StatusCode::EXPECTATION_FAILED,
             "dummy-continue=refuse",
             "a request without Expect",
             "curl -H Expect: --data-binary @file",
         ))
-    } else if admission.refused {
+    } else if plan.refused {
         let accepted = "fewer requests in flight than dummy-inflight-limit";
         let error = "too many requests are in flight";
         let mut reply = Reply::refusal(StatusCode::SERVICE_UNAVAILABLE, error, accepted, "Retry-After");
         reply.fields.push("retry-after", "1");
         let shaping = Shaping { sends_worker_load: shaping.sends_worker_load, ..Shaping::default() };
-        directives.content = Some(ContentPlan { protocol, shaping, rate: None, abort: None, hang: None });
+        directives.content = Some(ContentPlan { protocol, shaping, hang: None });
         return (directives, after(upload, reply));
-    } else if let Some(status) = early {
+    } else if let Some(status) = plan.early {
         let said = serde_json::json!({ "status_code": status.as_u16(), "early": true });
         Answer::Ready(Reply::json(status, &said))
     } else {
-        upload.pace = timing.read_rate.map(Pace::new);
+        upload.pace = plan.read_rate.map(Pace::new);
         endpoint(upload)
     };
-    let changes = Changes {
-        protocol,
-        status,
-        content_type: shaping.content_type.take(),
-        headers: std::mem::take(&mut shaping.headers),
-        close: admission.close,
-    };
-    let hang = abort.filter(|(cut, _)| *cut == Cut::Hang).map(|_| Hang::new(head.orders, stats));
-    directives.content = Some(ContentPlan { protocol, shaping, rate: timing.rate, abort, hang });
-    let delay = timing.delay;
+    let hang = abort.filter(|(cut, _)| *cut == Cut::Hang).map(|_| hang());
+    directives.content = Some(ContentPlan { protocol, shaping, hang });
+    let delay = plan.delay;
     let answer = match answer {
         Answer::Ready(mut reply) if delay.is_zero() => {
             reply.hold_large(&context.budget);
-            Answer::Ready(changes.apply(reply))
+            Answer::Ready(plan.change(reply, protocol))
         }
         answer => {
             let budget = Rc::clone(&context.budget);
             Answer::Waiting(Box::pin(async move {
-                let mut reply = match answer {
-                    Answer::Ready(reply) => reply,
-                    Answer::Waiting(reply) => reply.await,
-                };
+                let mut reply = answer.reply().await;
                 // It may wait for an hour, and then be sent slowly.
                 reply.hold_large(&budget);
                 // A timer that has run out already takes a millisecond.
                 if !delay.is_zero() {
                     sleep(delay).await;
                 }
-                changes.apply(reply)
+                plan.change(reply, protocol)
             }))
         }
     };
@@ -155,17 +146,9 @@ fn cut_before_reply(cut: Cut, hang: impl FnOnce() -> Hang) -> Answer {
     }))
 }
 
-/// What changes in a reply beside its content.
-struct Changes {
-    protocol: Protocol,
-    status: Option<StatusCode>,
-    content_type: Option<String>,
-    headers: Vec<Pair>,
-    close: bool,
-}
-
-impl Changes {
-    fn apply(self, mut reply: Reply) -> Reply {
+impl Plan {
+    /// Changes a reply, except for its content.
+    fn change(self, mut reply: Reply, protocol: Protocol) -> Reply {
         if let Some(status) = self.status {
             reply.status = status;
             if reply.special.as_ref().is_some_and(|special| special.upgrade.is_some()) {
@@ -183,7 +166,7 @@ impl Changes {
             reply.fields.set("content-type", content_type);
         }
         for (name, value) in &self.headers {
-            push(&mut reply.fields, name, value, self.protocol);
+            push(&mut reply.fields, name, value, protocol);
         }
         reply
     }

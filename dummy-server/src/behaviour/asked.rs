@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use contract::quantity::Percent;
 
-use crate::cut::Cut;
+use crate::{cut::Cut, named::named};
 
 /// Name and value of a field.
 pub(crate) type Pair = (String, String);
@@ -29,24 +29,38 @@ impl Delay {
     pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
 }
 
-/// When content is sent with gzip coding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gzip {
-    /// When the request accepts it.
-    Negotiated,
-    /// Even when it does not.
-    Forced,
+named! {
+    /// When content is sent with gzip coding.
+    pub(crate) enum Gzip {
+        /// When the request accepts it.
+        Negotiated = "negotiated",
+        /// Even when it does not.
+        Forced = "forced",
+    }
 }
 
-/// What a reply reports in `Server-Timing` beside its own instants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TimingDetail {
-    /// How busy the worker is, in the head.
-    Worker,
-    /// When the kernel had taken the last byte of the content, in the trailers.
-    LastByte,
-    /// Both.
-    All,
+named! {
+    /// What a reply reports in `Server-Timing` beside its own instants.
+    pub(crate) enum TimingDetail {
+        /// How busy the worker is, in the head.
+        Worker = "worker",
+        /// When the kernel had taken the last byte of the content, in the trailers.
+        LastByte = "last-byte",
+        /// Both.
+        All = "all",
+    }
+}
+
+named! {
+    /// What a request that expects 100 (Continue) gets.
+    pub(crate) enum Expectation {
+        /// 100 immediately, expected or not.
+        Send = "send",
+        /// 417.
+        Refuse = "refuse",
+        /// No 100.
+        Ignore = "ignore",
+    }
 }
 
 /// How and where a reply is broken off, and its share of the requests.
@@ -66,17 +80,6 @@ pub(crate) enum Point {
     Body(u64),
     /// Half-way through the content, as far as its length is known.
     Middle,
-}
-
-/// What a request that expects 100 (Continue) gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Expectation {
-    /// 100 immediately, expected or not.
-    Send,
-    /// 417.
-    Refuse,
-    /// No 100.
-    Ignore,
 }
 
 /// A value that can't be made sense of, or a name that does not exist.

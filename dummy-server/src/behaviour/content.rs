@@ -1,8 +1,6 @@
 //! What was planned for the content of a reply, carried out when its exchange knows its length and whether there may be
 //! any.
 
-use std::num::NonZeroU64;
-
 use contract::field;
 use http::StatusCode;
 use wire::Fields;
@@ -20,8 +18,6 @@ use crate::{context::ServerContext, cut::Cut, message::reply::Body, protocol::Pr
 pub(crate) struct ContentPlan {
     pub(super) protocol: Protocol,
     pub(super) shaping: Shaping,
-    pub(super) rate: Option<NonZeroU64>,
-    pub(super) abort: Option<(Cut, Point)>,
     /// How long a [`Cut::Hang`] takes.
     pub(super) hang: Option<Hang>,
 }
@@ -50,7 +46,7 @@ impl ContentPlan {
         fields: &mut Fields,
         context: &ServerContext,
     ) -> (Body, Option<u64>) {
-        let Self { protocol, shaping, rate, abort, hang } = self;
+        let Self { protocol, shaping, hang } = self;
         let Framing { status, length, forbidden, bodiless, received_ns } = framing;
         // A part of something is a part of it as it is (RFC 9110 section 14.2).
         let gzip = shaping.gzip && !forbidden && length != Some(0) && status != StatusCode::PARTIAL_CONTENT;
@@ -77,10 +73,10 @@ impl ContentPlan {
         }
         let no_length = shaping.no_length && !forbidden;
         let in_pieces = shaping.chunk.is_some() || !trailers.is_empty() || sends_last_byte;
-        if !gzip && !no_length && !in_pieces && rate.is_none() && abort.is_none() {
+        if !gzip && !no_length && !in_pieces && shaping.rate.is_none() && shaping.abort.is_none() {
             return (body, length);
         }
-        let cut = abort.map(|(cut, point)| {
+        let cut = shaping.abort.map(|(cut, point)| {
             let after = match point {
                 Point::Body(after) if !bodiless => after,
                 Point::Middle if !bodiless => length.unwrap_or_default() / 2,
@@ -94,7 +90,7 @@ impl ContentPlan {
         };
         let shape = Shape {
             chunk: shaping.chunk,
-            rate,
+            rate: shaping.rate,
             gzip,
             trailers,
             last_byte: sends_last_byte.then_some(received_ns),

@@ -87,17 +87,20 @@ pub(super) const RATE: Form<NonZeroU64> =
     Form::new("bytes per second such as 64K, from 1", quantity::byte_rate, |rate| {
         quantity::canonical_size(rate.get())
     });
-pub(super) const GZIP: Form<Gzip> =
-    Form::new("negotiated or forced", |text| named(&GZIPS, text), |gzip| name_of(&GZIPS, gzip));
+pub(super) const GZIP: Form<Gzip> = Form::new(
+    "negotiated or forced",
+    |text| find(&Gzip::ALL, Gzip::name, text),
+    |gzip| gzip.name().to_owned(),
+);
 pub(super) const TIMING_DETAIL: Form<TimingDetail> = Form::new(
     "worker, last-byte or all",
-    |text| named(&TIMING_DETAILS, text),
-    |detail| name_of(&TIMING_DETAILS, detail),
+    |text| find(&TimingDetail::ALL, TimingDetail::name, text),
+    |detail| detail.name().to_owned(),
 );
 pub(super) const EXPECTATION: Form<Expectation> = Form::new(
     "send, refuse or ignore",
-    |text| named(&EXPECTATIONS, text),
-    |expectation| name_of(&EXPECTATIONS, expectation),
+    |text| find(&Expectation::ALL, Expectation::name, text),
+    |expectation| expectation.name().to_owned(),
 );
 pub(super) const ABORT: Form<Breach> = Form::new(
     "rst, fin, hang, short, stream-reset(CODE) or goaway(CODE), then @before-headers, @after-headers or \
@@ -106,18 +109,9 @@ pub(super) const ABORT: Form<Breach> = Form::new(
     shown_abort,
 );
 
-const GZIPS: [(&str, Gzip); 2] = [("negotiated", Gzip::Negotiated), ("forced", Gzip::Forced)];
-const TIMING_DETAILS: [(&str, TimingDetail); 3] =
-    [("worker", TimingDetail::Worker), ("last-byte", TimingDetail::LastByte), ("all", TimingDetail::All)];
-const EXPECTATIONS: [(&str, Expectation); 3] =
-    [("send", Expectation::Send), ("refuse", Expectation::Refuse), ("ignore", Expectation::Ignore)];
-
-fn named<T: Copy>(names: &[(&str, T)], text: &str) -> Option<T> {
-    names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value)
-}
-
-fn name_of<T: PartialEq>(names: &[(&str, T)], value: &T) -> String {
-    names.iter().filter(|(_, named)| named == value).map(|(name, _)| *name).collect()
+/// The value of that name.
+fn find<T: Copy>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Option<T> {
+    all.iter().copied().find(|value| name(*value) == text)
 }
 
 fn status(text: &str) -> Option<StatusCode> {
@@ -143,29 +137,24 @@ fn value(text: &str) -> Option<String> {
 fn field(text: &str) -> Option<Pair> {
     let (name, rest) = text.split_once(':')?;
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let named = !name.is_empty() && name.bytes().all(token);
-    let content = if rest.trim().is_empty() { Some(String::new()) } else { value(rest) };
-    named.then(|| Some((name.to_owned(), content?)))?
+    if name.is_empty() || !name.bytes().all(token) {
+        return None;
+    }
+    let content = if rest.trim().is_empty() { String::new() } else { value(rest)? };
+    Some((name.to_owned(), content))
 }
 
 /// One item, or several with their percent.
 fn shares<T>(text: &str, read: fn(&str) -> Option<T>) -> Option<Shares<T>> {
-    let mut shares = Vec::new();
-    for item in outer_commas(text) {
-        let share = match item.rsplit_once(':') {
-            Some((item, share)) => (read(item)?, Some(Percent::read(share)?)),
-            None => (read(item)?, None),
-        };
-        if shares.len() == MOST_SHARES {
-            return None;
-        }
-        shares.push(share);
-    }
-    let alone = shares.len() == 1;
-    let whole = |(item, share): (T, Option<Percent>)| Some((item, share.or(alone.then_some(Percent::ALL))?));
-    let shares: Shares<T> = shares.into_iter().map(whole).collect::<Option<_>>()?;
+    let items: Vec<&str> = outer_commas(text).take(MOST_SHARES + 1).collect();
+    let share = |item: &&str| match item.rsplit_once(':') {
+        Some((item, share)) => Some((read(item)?, Percent::read(share)?)),
+        None if items.len() == 1 => Some((read(item)?, Percent::ALL)),
+        None => None,
+    };
+    let shares: Shares<T> = items.iter().map(share).collect::<Option<_>>()?;
     quantity::total(shares.iter().map(|(_, share)| *share))?;
-    Some(shares)
+    (shares.len() <= MOST_SHARES).then_some(shares)
 }
 
 fn shown_shares<T>(shares: &Shares<T>, show: fn(&T) -> String) -> String {
@@ -185,31 +174,20 @@ fn outer_commas(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What stands in parentheses behind `name`.
-fn argument<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')')
-}
-
 fn delay(text: &str) -> Option<Delay> {
-    let two = |text: &'_ str| -> Option<(Duration, String)> {
-        let (first, second) = text.split_once(',')?;
-        Some((duration(first.trim())?, second.trim().to_owned()))
+    let Some((name, parameters)) = text.strip_suffix(')').and_then(|text| text.split_once('(')) else {
+        return duration(text).map(Delay::Constant);
     };
-    if let Some(bounds) = argument(text, "uniform") {
-        let (least, most) = two(bounds)?;
-        let most = duration(&most).filter(|most| *most >= least)?;
-        return Some(Delay::Uniform(least, most));
+    let (first, second) = parameters.split_once(',')?;
+    let (first, second) = (duration(first.trim())?, second.trim());
+    match name {
+        "uniform" => Some(Delay::Uniform(first, duration(second).filter(|most| *most >= first)?)),
+        "normal" => Some(Delay::Normal(first, duration(second)?)),
+        "pareto" if !first.is_zero() => {
+            Some(Delay::Pareto(first, quantity::decimal_within(second, &SHAPES)?))
+        }
+        _ => None,
     }
-    if let Some(parameters) = argument(text, "normal") {
-        let (mean, deviation) = two(parameters)?;
-        return Some(Delay::Normal(mean, duration(&deviation)?));
-    }
-    if let Some(parameters) = argument(text, "pareto") {
-        let (least, shape) = two(parameters)?;
-        let shape = quantity::decimal_within(&shape, &SHAPES)?;
-        return (!least.is_zero()).then_some(Delay::Pareto(least, shape));
-    }
-    duration(text).map(Delay::Constant)
 }
 
 fn shown_delay(delay: &Delay) -> String {
@@ -231,24 +209,27 @@ fn abort(text: &str) -> Option<Breach> {
         Some((cut, point)) => (cut, Some(point)),
         None => (text, None),
     };
-    let cut = match cut {
-        "rst" => Cut::Reset,
-        "fin" => Cut::Close,
-        "hang" => Cut::Hang,
-        "short" => Cut::Short,
-        "stream-reset" => Cut::ResetStream(http2::Code::INTERNAL_ERROR.0),
-        "goaway" => Cut::GoAway(http2::Code::NO_ERROR.0),
-        other => match (argument(other, "stream-reset"), argument(other, "goaway")) {
-            (Some(code), _) => Cut::ResetStream(self::code(code)?),
-            (_, Some(code)) => Cut::GoAway(self::code(code)?),
-            _ => return None,
-        },
+    let (cut, code) = match cut.split_once('(') {
+        Some((cut, code)) => (cut, Some(error_code(code.strip_suffix(')')?)?)),
+        None => (cut, None),
+    };
+    let cut = match (cut, code) {
+        ("rst", None) => Cut::Reset,
+        ("fin", None) => Cut::Close,
+        ("hang", None) => Cut::Hang,
+        ("short", None) => Cut::Short,
+        ("stream-reset", code) => Cut::ResetStream(code.unwrap_or(http2::Code::INTERNAL_ERROR.0)),
+        ("goaway", code) => Cut::GoAway(code.unwrap_or(http2::Code::NO_ERROR.0)),
+        _ => return None,
     };
     let point = match point {
         None if cut == Cut::Short => Point::Middle,
         None | Some("before-headers") => Point::BeforeHeaders,
         Some("after-headers") => Point::AfterHeaders,
-        Some(other) => Point::Body(quantity::size_within(argument(other, "body")?, &OFFSETS)?),
+        Some(other) => {
+            let offset = other.strip_prefix("body(")?.strip_suffix(')')?;
+            Point::Body(quantity::size_within(offset, &OFFSETS)?)
+        }
     };
     Some(Breach { cut, point, percent })
 }
@@ -272,7 +253,7 @@ fn shown_abort(abort: &Breach) -> String {
 }
 
 /// A code of RFC 9113 section 7 by number or name; numbers without a name are taken too.
-fn code(text: &str) -> Option<u32> {
+fn error_code(text: &str) -> Option<u32> {
     text.trim().parse().ok().map(|http2::Code(code)| code)
 }
 

@@ -76,33 +76,33 @@ macro_rules! knobs {
 
 knobs! {
     "status" status: Option<Shares<StatusCode>> = STATUSES, "reply with another status",
-        |shares, facts, plan| plan.faults.status = shares
+        |shares, facts, plan| plan.status = shares
             .and_then(|shares| facts.chance().one_of(For::Status, &shares))
             .filter(|_| facts.fails);
     "delay" delay: Option<Shares<Delay>> = DELAYS, "wait before the reply",
         |shares, facts, plan| if let Some(shares) = shares {
             let chance = facts.chance();
-            plan.timing.wait(chance.one_of(For::Delay, &shares).map_or(Duration::ZERO, |delay| chance.delay(delay)));
+            plan.wait(chance.one_of(For::Delay, &shares).map_or(Duration::ZERO, |delay| chance.delay(delay)));
         };
     "inflight-delay" inflight_delay: Option<Duration> = DURATION, "wait this long for each request in flight, 1h in all",
         |each, facts, plan| if let Some(each) = each {
-            plan.timing.wait(each.saturating_mul(u32::try_from(facts.in_flight()).unwrap_or(u32::MAX)));
+            plan.wait(each.saturating_mul(u32::try_from(facts.in_flight()).unwrap_or(u32::MAX)));
         };
     "inflight-limit" inflight_limit: Option<u64> = COUNT, "503 when more requests are in flight",
-        |limit, facts, plan| plan.admission.refused = limit.is_some_and(|limit| facts.in_flight() > limit);
+        |limit, facts, plan| plan.refused = limit.is_some_and(|limit| facts.in_flight() > limit);
     "header" headers: Vec<Pair> = FIELD, "add a field to the reply; repeatable",
-        |fields, _, plan| plan.shaping.headers = fields;
+        |fields, _, plan| plan.headers = fields;
     "trailer" trailers: Vec<Pair> = FIELD, "add a trailer to the reply; repeatable",
-        |fields, facts, plan| if facts.request.protocol.has_trailers() { plan.shaping.trailers = fields };
+        |fields, facts, plan| if facts.head.protocol.has_trailers() { plan.shaping.trailers = fields };
     "hints" hints: Vec<String> = LINK, "send 103 with it immediately; repeatable",
-        |links, _, plan| plan.shaping.hints = links;
+        |links, _, plan| plan.hints = links;
     "content-type" content_type: Option<String> = MEDIA_TYPE, "reply with that content type",
-        |media_type, _, plan| plan.shaping.content_type = media_type;
+        |media_type, _, plan| plan.content_type = media_type;
     "timing" timing: Option<TimingDetail> = TIMING_DETAIL, "report in Server-Timing the worker's CPU share and timer lag, and the last byte in a trailer",
         |detail, facts, plan| {
             plan.shaping.sends_worker_load = matches!(detail, Some(TimingDetail::Worker | TimingDetail::All));
             plan.shaping.sends_last_byte =
-                matches!(detail, Some(TimingDetail::LastByte | TimingDetail::All)) && facts.request.protocol.has_trailers();
+                matches!(detail, Some(TimingDetail::LastByte | TimingDetail::All)) && facts.head.protocol.has_trailers();
         };
     "no-length" no_length: Option<bool> = SWITCH, "do not announce the length",
         |asked, _, plan| plan.shaping.no_length = asked == Some(true);
@@ -110,30 +110,30 @@ knobs! {
         |size, _, plan| plan.shaping.chunk = size;
     "gzip" gzip: Option<Gzip> = GZIP, "compress the content",
         |gzip, facts, plan| {
-            plan.shaping.gzip = gzip.is_some_and(|gzip| gzip == Gzip::Forced || facts.request.accepts_gzip());
+            plan.shaping.gzip = gzip.is_some_and(|gzip| gzip == Gzip::Forced || facts.accepts_gzip());
             plan.shaping.varies = gzip == Some(Gzip::Negotiated);
         };
     "abort" abort: Option<Breach> = ABORT, "break the reply off there",
-        |breach, facts, plan| plan.faults.abort = breach
+        |breach, facts, plan| plan.shaping.abort = breach
             .filter(|breach| facts.chance().hits(For::Abort, breach.percent) && facts.fails)
             // One that is the server's default need not be one of the protocol.
-            .filter(|breach| facts.request.protocol.has(breach.cut))
+            .filter(|breach| facts.head.protocol.has(breach.cut))
             .map(|breach| (breach.cut, breach.point));
     "fail-first" fail_first: Option<u64> = COUNT, "status (or 503) and abort for the first N requests of the key, then none",
         |first, facts, plan| if first.is_some() && facts.fails && facts.fails_plainly {
-            plan.faults.status = Some(StatusCode::SERVICE_UNAVAILABLE);
+            plan.status = Some(StatusCode::SERVICE_UNAVAILABLE);
         };
     "key" key: Option<String> = KEY, "what fail-first counts by";
     "close-after" close_after: Option<u64> = COUNT, "end the connection after N requests",
-        |after, facts, plan| plan.admission.close = after.is_some_and(|after| facts.request.number >= after);
+        |after, facts, plan| plan.close = after.is_some_and(|after| facts.answering.number >= after);
     "rate" rate: Option<NonZeroU64> = RATE, "send the content at this rate",
-        |rate, _, plan| plan.timing.rate = rate;
+        |rate, _, plan| plan.shaping.rate = rate;
     "read-rate" read_rate: Option<NonZeroU64> = RATE, "read the request's content at this rate",
-        |rate, _, plan| plan.timing.read_rate = rate;
+        |rate, _, plan| plan.read_rate = rate;
     "early" early: Option<StatusCode> = STATUS, "reply with it before the request's content is read",
-        |status, _, plan| plan.faults.early = status;
+        |status, _, plan| plan.early = status;
     "continue" expectation: Option<Expectation> = EXPECTATION, "100 immediately, 417, or no 100 when 100-continue is expected",
-        |expectation, _, plan| plan.faults.expectation = expectation;
+        |expectation, _, plan| plan.expectation = expectation;
     "cors" cors: Option<bool> = SWITCH, "let pages of other origins read the reply, and answer preflights";
     "seed" seed: Option<u64> = NUMBER, "seed of the random draws";
     "sequence" sequence: Option<u64> = NUMBER, "number of the random draw; otherwise the server counts";

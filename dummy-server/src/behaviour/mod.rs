@@ -78,9 +78,7 @@ impl Behaviour {
         for (name, value) in head.fields() {
             let name = String::from_utf8_lossy(name).to_ascii_lowercase();
             if let Some(name) = name.strip_prefix(FIELD)
-                && name != "instance"
-                && name != "token"
-                && name != "upload"
+                && !["instance", "token", "upload"].contains(&name)
             {
                 knobs::read(&mut asked, name, String::from_utf8_lossy(value).trim())?;
             }
@@ -88,8 +86,7 @@ impl Behaviour {
         let query = head.target.splitn(2, |byte| *byte == b'?').nth(1).unwrap_or_default();
         for (key, value) in form_urlencoded::parse(query) {
             if let Some(name) = key.strip_prefix(KEY)
-                && key != TOKEN_KEY
-                && key != CANARY_KEY
+                && ![TOKEN_KEY, CANARY_KEY].contains(&&*key)
             {
                 knobs::read(&mut asked, name, &value)?;
             }
@@ -103,9 +100,10 @@ impl Behaviour {
                 accepted: "rst, fin, hang and short over HTTP/1; stream-reset and goaway over HTTP/2 alone",
             });
         }
-        match default {
-            Some(default) if asked.without_default.is_none() => asked.fill(default),
-            _ => {}
+        if let Some(default) = default
+            && asked.without_default.is_none()
+        {
+            asked.fill(default);
         }
         Ok(asked)
     }
@@ -118,8 +116,7 @@ impl Behaviour {
 
     /// What can't be checked one value at a time.
     fn checked(self) -> Result<Self, BadBehaviour> {
-        let short = self.abort.filter(|abort| abort.cut == Cut::Short);
-        if let Some(Breach { point: Point::BeforeHeaders, .. }) = short {
+        if let Some(Breach { cut: Cut::Short, point: Point::BeforeHeaders, .. }) = self.abort {
             return Err(BadBehaviour {
                 error: "abort=short needs content that falls short".to_owned(),
                 accepted: "short@after-headers or short@body(N)",

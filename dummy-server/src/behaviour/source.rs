@@ -3,56 +3,48 @@
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use contract::pattern;
 
-use crate::message::reply::{Body, Chunks, Part, Stream};
+use crate::message::reply::{Body, Part};
 
 /// Content that was not taken yet.
-pub(super) enum ContentSource {
-    Bytes(Bytes),
-    Pattern(pattern::Range),
-    Chunks(Box<Chunks>),
-    /// And what it gave and nobody has taken.
-    Stream(Box<dyn Stream>, Bytes),
+pub(super) struct ContentSource {
+    body: Body,
+    /// What a stream gave and nobody has taken.
+    rest: Bytes,
 }
 
 impl From<Body> for ContentSource {
     fn from(body: Body) -> Self {
-        match body {
-            Body::Bytes(bytes) => Self::Bytes(bytes),
-            Body::Pattern { range, .. } => Self::Pattern(range),
-            Body::Chunks(chunks) => Self::Chunks(chunks),
-            Body::Stream(stream) => Self::Stream(stream, Bytes::new()),
-        }
+        Self { body, rest: Bytes::new() }
     }
 }
 
 impl ContentSource {
     /// Whether it comes bit by bit, to be sent as it comes.
     pub(super) fn is_timed(&self) -> bool {
-        matches!(self, Self::Chunks(_) | Self::Stream(..))
+        matches!(self.body, Body::Chunks(_) | Body::Stream(_))
     }
 
     /// How much is left, where that is known.
     pub(super) fn left(&self) -> Option<u64> {
-        match self {
-            Self::Bytes(bytes) => Some(bytes.len() as u64),
-            Self::Pattern(range) => Some(range.left()),
-            Self::Chunks(chunks) => Some(chunks.range.left()),
-            Self::Stream(..) => None,
+        match &self.body {
+            Body::Bytes(bytes) => Some(bytes.len() as u64),
+            Body::Pattern { range, .. } => Some(range.left()),
+            Body::Chunks(chunks) => Some(chunks.range.left()),
+            Body::Stream(_) => None,
         }
     }
 
     /// What is left of the chunk that comes next, where there are chunks.
     pub(super) fn chunk(&self) -> Option<u64> {
-        if let Self::Chunks(chunks) = self { Some(chunks.chunk()) } else { None }
+        if let Body::Chunks(chunks) = &self.body { Some(chunks.chunk()) } else { None }
     }
 
     /// Whether the next part is content for certain.
     pub(super) fn needs_room(&self) -> bool {
-        match self {
-            Self::Stream(stream, rest) => !rest.is_empty() || stream.needs_room(),
-            other => other.left() != Some(0),
+        match &self.body {
+            Body::Stream(stream) => !self.rest.is_empty() || stream.needs_room(),
+            _ => self.left() != Some(0),
         }
     }
 
@@ -60,16 +52,16 @@ impl ContentSource {
     pub(super) fn poll(&mut self, most: u64, cx: &mut Context<'_>) -> Poll<Option<Part>> {
         let first =
             |bytes: &mut Bytes| bytes.split_to(bytes.len().min(usize::try_from(most).unwrap_or(usize::MAX)));
-        let piece = match self {
-            Self::Bytes(bytes) => first(bytes),
-            Self::Pattern(range) => Bytes::from_static(range.piece(most)),
-            Self::Chunks(chunks) => ready!(chunks.poll_piece(most, cx)),
-            Self::Stream(_, rest) if !rest.is_empty() => first(rest),
-            Self::Stream(stream, rest) => match ready!(stream.poll_next(cx)) {
+        let piece = match &mut self.body {
+            Body::Bytes(bytes) => first(bytes),
+            Body::Pattern { range, .. } => Bytes::from_static(range.piece(most)),
+            Body::Chunks(chunks) => ready!(chunks.poll_piece(most, cx)),
+            Body::Stream(_) if !self.rest.is_empty() => first(&mut self.rest),
+            Body::Stream(stream) => match ready!(stream.poll_next(cx)) {
                 // A part without content is not the end.
                 Some(Part::Data(data)) => {
-                    *rest = data;
-                    return Poll::Ready(Some(Part::Data(first(rest))));
+                    self.rest = data;
+                    return Poll::Ready(Some(Part::Data(first(&mut self.rest))));
                 }
                 other => return Poll::Ready(other),
             },
@@ -85,7 +77,7 @@ mod tests {
     use contract::pattern::Pattern;
 
     use super::*;
-    use crate::message::timetable::parts_when_late;
+    use crate::message::{reply::Chunks, timetable::parts_when_late};
 
     #[tokio::test(start_paused = true)]
     async fn a_late_chunk_does_not_delay_those_after_it() {
