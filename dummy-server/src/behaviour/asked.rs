@@ -85,7 +85,7 @@ pub(crate) enum Point {
 /// A value that can't be made sense of, or a name that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error}; accepted: {accepted}")]
-pub(crate) struct BadBehaviour {
+pub struct BadBehaviour {
     /// What was wrong.
     pub(crate) error: String,
     /// What is accepted.

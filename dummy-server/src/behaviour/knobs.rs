@@ -45,7 +45,7 @@ macro_rules! knobs {
     ($($name:literal $field:ident: $type:ty = $form:ident, $does:literal $(, $act:expr)?;)*) => {
         /// What is asked for. What is empty or none is not.
         #[derive(Clone, Debug, Default, PartialEq)]
-        pub(crate) struct Behaviour {
+        pub struct Behaviour {
             $(#[doc = $does] pub(crate) $field: $type,)*
         }
 

@@ -30,12 +30,12 @@ use wire::Fields;
 use self::asked::{Breach, Point};
 pub(crate) use self::{
     apply::{Answering, Directives, wrap_endpoint},
-    asked::BadBehaviour,
     chance::draw,
     content::Framing,
-    knobs::{Behaviour, EXAMPLE, EXAMPLE_DEFAULT, help},
+    knobs::{EXAMPLE, EXAMPLE_DEFAULT, help},
     shared::BehaviourState,
 };
+pub use self::{asked::BadBehaviour, knobs::Behaviour};
 use crate::{cut::Cut, message::Head, protocol::Protocol, router};
 
 /// Prefix of query keys.
@@ -55,7 +55,7 @@ pub(crate) fn in_query(query: &str) -> bool {
 }
 
 /// The token of a verified run, where one comes in the query of a target.
-pub(crate) fn token_in_query(target: &[u8]) -> Option<&[u8]> {
+pub fn token_in_query(target: &[u8]) -> Option<&[u8]> {
     let query = target.splitn(2, |byte| *byte == b'?').nth(1)?;
     let pairs = query.split(|byte| *byte == b'&');
     let mut values = pairs.filter_map(|pair| pair.strip_prefix(TOKEN_KEY.as_bytes())?.strip_prefix(b"="));
@@ -64,7 +64,7 @@ pub(crate) fn token_in_query(target: &[u8]) -> Option<&[u8]> {
 
 impl Behaviour {
     /// Reads what the server is to do by default: `name=value` pairs as in a query, `dummy-` before a name or not.
-    pub(crate) fn parse(text: &str) -> Result<Self, BadBehaviour> {
+    pub fn parse(text: &str) -> Result<Self, BadBehaviour> {
         let mut asked = Self::default();
         for (key, value) in form_urlencoded::parse(text.trim().as_bytes()) {
             knobs::read(&mut asked, key.strip_prefix(KEY).unwrap_or(&key), &value)?;
@@ -109,7 +109,7 @@ impl Behaviour {
     }
 
     /// The delays that a seed and a sequence draw, of each distribution one.
-    pub(crate) fn draws(&self, seed: u64, sequence: u64) -> Vec<Duration> {
+    pub fn draws(&self, seed: u64, sequence: u64) -> Vec<Duration> {
         let chance = chance::Chance::new(seed, sequence);
         self.delay.iter().flatten().map(|(delay, _)| chance.delay(*delay)).collect()
     }

@@ -51,7 +51,7 @@ pub(super) fn chunked(pattern: Pattern, total: u64, size: u64, delay: Duration) 
 
 /// First and last byte of the one range asked for; `Some(None)` when it can't be satisfied; none when there
 /// is no range, or one that a server may ignore (several ranges, another unit, bad syntax).
-pub(crate) fn range(value: &str, size: u64) -> Option<Option<(u64, u64)>> {
+pub fn range(value: &str, size: u64) -> Option<Option<(u64, u64)>> {
     let (first, last) = value.strip_prefix("bytes=")?.trim().split_once('-')?;
     // More digits than a u64 holds are a number beyond every body.
     let number = quantity::saturating_count;

@@ -13,7 +13,7 @@ pub(crate) mod websocket;
 
 use std::rc::Rc;
 
-pub(crate) use self::bin::range;
+pub use self::bin::range;
 use crate::{
     context::ServerContext,
     message::{Head, after, reply::Answer, upload::Upload},

@@ -83,23 +83,23 @@ fn plan_length(mut request: &[u8]) -> Result<u64, prost::DecodeError> {
 
 /// A plan that can be carried out.
 #[derive(Debug, Default)]
-pub(crate) struct Script {
+pub struct Script {
     /// Responses to each request.
-    pub(crate) count: u64,
+    pub count: u64,
     /// Bytes of payload in each.
-    pub(crate) size: usize,
+    pub size: usize,
     /// Between two of them.
-    pub(crate) interval: Duration,
+    pub interval: Duration,
     /// Before the reply begins.
-    pub(crate) delay: Duration,
+    pub delay: Duration,
     /// The reply never begins.
-    pub(crate) never: bool,
+    pub never: bool,
     /// How many responses come before the status.
-    pub(crate) after: Option<u64>,
+    pub after: Option<u64>,
     /// Metadata before the first response.
-    pub(crate) headers: Fields,
+    pub headers: Fields,
     /// The end of the call: the status and the metadata behind it.
-    pub(crate) trailers: Fields,
+    pub trailers: Fields,
 }
 
 impl Script {
@@ -107,7 +107,7 @@ impl Script {
     ///
     /// # Errors
     /// The status that names what is not accepted.
-    pub(crate) fn read(plan: Plan, streams: bool, most: usize) -> Result<Self, Status> {
+    pub fn read(plan: Plan, streams: bool, most: usize) -> Result<Self, Status> {
         let largest = most.saturating_sub(AROUND_PAYLOAD) as u64;
         let count = plan.count.unwrap_or(1);
         if count != 1 && !streams {

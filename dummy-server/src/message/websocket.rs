@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 /// What the endpoint does with messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub enum Mode {
     /// Sends each back.
     Echo,
     /// Answers the first and closes.
@@ -13,10 +13,11 @@ pub(crate) enum Mode {
 
 /// What was asked for along with the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Options {
-    pub(crate) mode: Mode,
+pub struct Options {
+    /// What is done with messages.
+    pub mode: Mode,
     /// Bytes in each frame of what is sent back; none: a message is one frame.
-    pub(crate) fragment: Option<NonZeroU32>,
+    pub fragment: Option<NonZeroU32>,
     /// How often a ping is sent, of which the first is sent immediately.
-    pub(crate) ping: Option<Duration>,
+    pub ping: Option<Duration>,
 }

@@ -24,7 +24,7 @@ const PING_PERIODS: RangeInclusive<Duration> = Duration::from_millis(10)..=Durat
 
 /// What a request asks for, with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
+pub enum Route {
     /// `/` and every path that is nothing else.
     Echo,
     /// `/health`
@@ -94,18 +94,18 @@ pub(crate) enum Route {
 
 /// Events or lines, in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Series {
+pub struct Series {
     /// How many; none is without end.
-    pub(crate) count: Option<u64>,
+    pub count: Option<u64>,
     /// Between two of them.
-    pub(crate) delay: Duration,
+    pub delay: Duration,
     /// Added to it by chance, at most.
-    pub(crate) jitter: Duration,
+    pub jitter: Duration,
 }
 
 /// The ways in which an LLM gateway's token counting can be led astray.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoUsage {
+pub enum NoUsage {
     /// The echo without `usage`.
     Plain,
     /// The same as `text/plain`.
@@ -118,7 +118,7 @@ pub(crate) enum NoUsage {
 
 /// A path or query that an endpoint can't make sense of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BadRoute {
+pub struct BadRoute {
     /// What was wrong.
     pub error: String,
     /// What is accepted.

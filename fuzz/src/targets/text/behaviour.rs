@@ -1,7 +1,7 @@
 //! Behaviours: what was read is shown so that it is read as the same, and no draw leaves its bounds. Before the text
 //! is a number of eight bytes, which is the seed of the draws.
 
-use dummy_server::fuzzing;
+use dummy_server::fuzzing::Behaviour;
 
 use super::{HOUR, number, text};
 use crate::feedback::met;
@@ -69,14 +69,16 @@ pub const WORDS: &[&[u8]] = &[
 pub fn run(input: &[u8]) {
     let (seed, rest) = number(input);
     let text = text(rest);
-    match fuzzing::behaviour(&text) {
-        Ok(shown) => {
+    match Behaviour::parse(&text) {
+        Ok(behaviour) => {
+            let shown = behaviour.to_string();
             assert!(shown.bytes().all(|byte| byte.is_ascii_graphic()), "{shown}");
-            assert_eq!(fuzzing::behaviour(&shown).as_deref(), Ok(shown.as_str()), "{text}");
+            let again = Behaviour::parse(&shown).unwrap_or_else(|bad| panic!("{text}: {shown}: {bad}"));
+            assert_eq!(again.to_string(), shown, "{text}");
             for sequence in [seed, 0, u64::MAX] {
-                let delays = fuzzing::delays(&text, seed, sequence);
+                let delays = behaviour.draws(seed, sequence);
                 assert!(delays.iter().all(|delay| *delay <= HOUR), "{text}: {delays:?}");
-                assert_eq!(delays, fuzzing::delays(&shown, seed, sequence), "{text}: {shown}");
+                assert_eq!(delays, again.draws(seed, sequence), "{text}: {shown}");
             }
             for pair in shown.split('&') {
                 let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -84,6 +86,6 @@ pub fn run(input: &[u8]) {
             }
         }
         // What was wrong repeats the input: it would always be new.
-        Err(error) => met(error.rsplit("; accepted: ").next().map(str::to_owned)),
+        Err(bad) => met(bad.to_string().rsplit("; accepted: ").next().map(str::to_owned)),
     }
 }

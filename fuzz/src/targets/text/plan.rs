@@ -30,16 +30,13 @@ pub fn run(input: &[u8]) {
     let (&streams, rest) = input.split_first().unwrap_or((&0, &[]));
     let (&largest, request) = rest.split_first().unwrap_or((&0, &[]));
     let (streams, most) = (streams % 2 == 1, 1_usize << (largest % 32));
-    match fuzzing::plan(request, streams, most) {
-        Ok(plan) => {
-            assert!(plan.count <= 1_000_000_000 && (streams || plan.count == 1), "{plan:?}");
-            assert!(plan.size <= most as u64 && plan.time <= HOUR && plan.metadata <= 64 << 10, "{plan:?}");
-            met((
-                plan.count.checked_ilog2(),
-                plan.size.checked_ilog2(),
-                plan.time.is_zero(),
-                plan.metadata / 64,
-            ));
+    match fuzzing::script(request, streams, most) {
+        Ok(script) => {
+            let time = script.interval.max(script.delay);
+            let metadata = script.headers.size() + script.trailers.size();
+            assert!(script.count <= 1_000_000_000 && (streams || script.count == 1), "{script:?}");
+            assert!(script.size <= most && time <= HOUR && metadata <= 64 << 10, "{script:?}");
+            met((script.count.checked_ilog2(), script.size.checked_ilog2(), time.is_zero(), metadata / 64));
         }
         Err(error) => {
             let kind: String = error.chars().filter(|c| !c.is_ascii_digit()).take(24).collect();

@@ -1,7 +1,9 @@
 //! Request targets: what leads somewhere has numbers within bounds, and what is refused says what works.
 
+use std::time::Duration;
+
 use contract::{field::TOKEN_KEY, id::Id, quantity::LARGEST_SIZE};
-use dummy_server::fuzzing::{self, Refusal};
+use dummy_server::fuzzing::{self, BadRoute, Route, Series};
 
 use super::{MOST_MILLIS, text};
 use crate::feedback::met;
@@ -56,14 +58,12 @@ pub fn run(input: &[u8]) {
     let text = text(input);
     let (endpoint, routed) = fuzzing::target(&text);
     match routed {
-        Ok(routed) => {
-            assert!(
-                routed.size <= LARGEST_SIZE && routed.time.as_millis() <= MOST_MILLIS,
-                "{text}: {routed:?}"
-            );
-            met((endpoint, routed.size.checked_ilog2(), routed.time.is_zero()));
+        Ok(route) => {
+            let (size, time) = greatest(route);
+            assert!(size <= LARGEST_SIZE && time.as_millis() <= MOST_MILLIS, "{text}: {route:?}");
+            met((endpoint, size.checked_ilog2(), time.is_zero()));
         }
-        Err(Refusal { error, accepted, example }) => {
+        Err(BadRoute { error, accepted, example }) => {
             assert!(!error.is_empty() && !accepted.is_empty());
             assert!(fuzzing::target(example).1.is_ok(), "{example}");
             // What was wrong repeats the input: it would always be new.
@@ -72,9 +72,36 @@ pub fn run(input: &[u8]) {
     }
 }
 
+/// The greatest numbers of a route: in bytes, and the longest time.
+fn greatest(route: Route) -> (u64, Duration) {
+    let none = Duration::ZERO;
+    match route {
+        Route::Bin { size, .. } => (size, none),
+        Route::Chunked { total, size, delay } => (total.max(size), delay),
+        Route::Sse(Series { delay, jitter, .. }) | Route::Ndjson(Series { delay, jitter, .. }) => {
+            (0, delay.max(jitter))
+        }
+        Route::Drip { size, duration, delay } => (size, duration.max(delay)),
+        Route::Delay { reply, read } => (0, reply.max(read)),
+        Route::WebSocket(options) => {
+            (options.fragment.map_or(0, |size| size.get().into()), options.ping.unwrap_or(none))
+        }
+        Route::Echo
+        | Route::Health
+        | Route::Help
+        | Route::Ledger { .. }
+        | Route::Upload
+        | Route::Digest
+        | Route::Headers
+        | Route::Ip
+        | Route::Status(_)
+        | Route::NoUsage(_) => (0, none),
+    }
+}
+
 /// A token is found where one stands as it is written, and nowhere else.
 fn find_token(target: &[u8]) {
-    let token = fuzzing::token_in_query(target);
+    let token = fuzzing::token_in_query(target).and_then(Id::read);
     let starts_with = |pair: &[u8]| {
         let id = pair.strip_prefix(format!("{TOKEN_KEY}=").as_bytes()).and_then(Id::read);
         id.filter(|id| pair.ends_with(&id.text()))
