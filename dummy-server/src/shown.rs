@@ -3,7 +3,7 @@
 use std::{fmt::Display, time::Duration};
 
 use contract::quantity;
-use serde::Serializer;
+use serde::{Serialize as _, Serializer};
 
 pub(crate) fn text<S: Serializer>(value: &impl Display, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(value)
@@ -14,10 +14,7 @@ pub(crate) fn lower_case<S: Serializer>(value: &impl Display, to: S) -> Result<S
 }
 
 pub(crate) fn optional_text<S: Serializer>(value: &Option<impl Display>, to: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => to.collect_str(value),
-        None => to.serialize_none(),
-    }
+    value.as_ref().map(ToString::to_string).serialize(to)
 }
 
 pub(crate) fn duration<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
@@ -25,8 +22,5 @@ pub(crate) fn duration<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, 
 }
 
 pub(crate) fn optional_duration<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => duration(value, to),
-        None => to.serialize_none(),
-    }
+    value.map(quantity::shown).serialize(to)
 }
