@@ -1,5 +1,6 @@
 //! What both programs do with a command line beyond clap: a refused input is a message in parts, which names the
-//! environment variable that it comes from, and `-d -5s` is a value that is refused instead of an unknown argument.
+//! environment variable that it comes from, and `-d -5s` is a value that is refused instead of an unknown argument. Flags
+//! may have one dash, as Go's have.
 //!
 //! A negative value is refused by what the flag accepts:
 //!
@@ -25,5 +26,5 @@
 mod parse;
 mod refusal;
 
-pub use parse::{Accepted, Failure, Parsed, Variables, parse, print_help};
+pub use parse::{Accepted, Failure, Parsed, Variables, either, parse, print_help, with_two_dashes};
 pub use refusal::{Refusal, is_misleading};

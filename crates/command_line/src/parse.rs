@@ -8,7 +8,7 @@ use std::{
 
 use clap::{
     Arg, ArgMatches, Command,
-    builder::{Resettable, ValueRange},
+    builder::{PossibleValue, Resettable, ValueRange},
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
@@ -107,6 +107,22 @@ pub fn parse(
         Err(error) if !error.use_stderr() => Err(Failure::Help(error)),
         Err(error) => Err(Failure::Refused(explain(command, &words, &error, accepted))),
     }
+}
+
+/// Words with two dashes before those flags that have one: `-addr` and `-addr=:1` begin with `--addr` where `is_flag` knows `addr`.
+pub fn with_two_dashes(
+    words: impl IntoIterator<Item = impl Into<OsString>>,
+    is_flag: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = OsString> {
+    words.into_iter().map(Into::into).map(move |word| {
+        let name = word.to_str().and_then(|word| word.strip_prefix('-')?.split('=').next());
+        if name.is_some_and(&is_flag) {
+            let mut long = OsString::from("-");
+            long.push(word);
+            return long;
+        }
+        word
+    })
 }
 
 /// `-d -5s` becomes `--duration=-5s`: clap would read `-5s` as flags. A value that does not begin like a
@@ -274,14 +290,25 @@ fn accepted_by(arg: &Arg, known: Option<&Accepted>, error: &clap::Error) -> (Str
     if !arg.get_action().takes_values() {
         return ("true or false".to_owned(), "true".to_owned());
     }
-    let possible: Vec<String> =
-        arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
-    if let (Some((last, others)), Some(first)) = (possible.split_last(), possible.first()) {
-        return (format!("{} or {last}", others.join(", ")), first.clone());
+    let possible = arg.get_possible_values();
+    let possible: Vec<&str> = possible.iter().map(PossibleValue::get_name).collect();
+    if let Some(first) = possible.first() {
+        return (either(&possible), (*first).to_owned());
     }
     let values = error.source().map_or_else(|| "a value".to_owned(), ToString::to_string);
     let name = arg.get_value_names().and_then(|names| names.first().map(ToString::to_string));
     (values, name.unwrap_or_default())
+}
+
+/// Words as a sentence lists them: "a, b or c".
+#[must_use]
+pub fn either(words: &[&str]) -> String {
+    match words {
+        [others @ .., other, last] if !others.is_empty() => {
+            format!("{}, {other} or {last}", others.join(", "))
+        }
+        words => words.join(" or "),
+    }
 }
 
 /// Whether the value that is refused comes from the environment: without the variable there is another error, or none.

@@ -20,6 +20,19 @@ pub fn available() -> NonZeroUsize {
     NonZeroUsize::new(granted).unwrap_or(NonZeroUsize::MIN)
 }
 
+/// For how long the calling thread has been on a CPU, in nanoseconds; none where the system does not report it.
+#[must_use]
+pub fn time_of_this_thread_ns() -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let seconds = u64::try_from(time.tv_sec).ok()?;
+        seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.tv_nsec).ok()?)
+    }
+    #[cfg(not(unix))]
+    None
+}
+
 /// The CPU quota of the calling process's cgroup, read below the file system root `root`; none when there is
 /// no limit.
 #[must_use]
@@ -57,6 +70,13 @@ fn rounded_up(quota: u64, period: u64) -> Option<NonZeroUsize> {
 mod tests {
     use super::*;
     use crate::cgroup::tests::root;
+
+    #[test]
+    #[cfg(unix)]
+    fn what_a_thread_does_takes_cpu_time() {
+        let before = time_of_this_thread_ns().unwrap();
+        while time_of_this_thread_ns().unwrap() == before {}
+    }
 
     fn cpus(files: &[(&str, &str)]) -> Option<usize> {
         quota(root(files).path()).map(NonZeroUsize::get)

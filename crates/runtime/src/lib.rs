@@ -3,6 +3,7 @@
 //! [`cpus`] and [`memory`] report what the cgroup grants, [`affinity`] pins a thread to one, [`files`] raises the
 //! open-file limit, [`monotonic`] reads the clock that all processes of a host share, [`worker`] starts one current-thread
 //! runtime per core, [`polls`] reports how late such a thread may see what is ready, [`ready`] polls many with one task, [`mutex`] locks,
+//! [`signals`] calls a function for each signal, [`host`] has the name of the machine,
 //! [`round_trip`] is how far two CPUs are from each other. Nothing here knows a protocol.
 //!
 //! A worker for each CPU, which runs tasks that never leave its thread:
@@ -29,10 +30,12 @@ pub mod affinity;
 mod cgroup;
 pub mod cpus;
 pub mod files;
+pub mod host;
 pub mod memory;
 pub mod monotonic;
 pub mod mutex;
 pub mod polls;
 pub mod ready;
 pub mod round_trip;
+pub mod signals;
 pub mod worker;

@@ -121,17 +121,7 @@ pub(super) fn with_two_dashes(words: Vec<OsString>) -> Vec<OsString> {
     if words.get(1).is_none_or(|word| word != "heyyall") {
         return words;
     }
-    let option = |word: OsString| {
-        let name =
-            word.to_str().and_then(|word| word.strip_prefix('-')).and_then(|rest| rest.split('=').next());
-        if name.is_some_and(|name| OPTIONS.contains(&name)) {
-            let mut long = OsString::from("-");
-            long.push(word);
-            return long;
-        }
-        word
-    };
-    words.into_iter().map(option).collect()
+    command_line::with_two_dashes(words, |name| OPTIONS.contains(&name)).collect()
 }
 
 /// A configuration as its file has it.

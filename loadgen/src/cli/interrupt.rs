@@ -3,12 +3,11 @@
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard},
-    thread,
 };
 
-use super::progress::note;
-use runtime::mutex::lock;
+use runtime::{mutex::lock, signals};
 
+use super::progress::note;
 use crate::control::{Handle, Phase};
 
 /// What was interrupted, and what is.
@@ -37,19 +36,7 @@ pub(super) fn watch(run: Handle) -> io::Result<Interrupts> {
 /// # Errors
 /// The thread or its runtime can't be made.
 pub(super) fn on_each(mut obey: impl FnMut() + Send + 'static) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    // Before anything is done that a signal would be the end of.
-    let mut signals = {
-        let _guard = runtime.enter();
-        Signals::new()?
-    };
-    let obeying = async move {
-        while signals.next().await.is_some() {
-            obey();
-        }
-    };
-    let watching = thread::Builder::new().name("loadgen-signals".to_owned());
-    watching.spawn(move || runtime.block_on(obeying)).map(drop)
+    signals::on_each("loadgen-signals", ends_by_hangup(), move |_| obey())
 }
 
 impl Interrupts {
@@ -84,57 +71,10 @@ impl Interrupts {
     }
 }
 
-#[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    /// None where it is ignored, as `nohup` has it.
-    hangup: Option<tokio::signal::unix::Signal>,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let hangup = ends_by_hangup().then(|| signal(SignalKind::hangup())).transpose()?;
-        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        Ok(Self { interrupt, terminate, hangup })
-    }
-
-    async fn next(&mut self) -> Option<()> {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            interrupt = self.interrupt.recv() => interrupt,
-            terminate = self.terminate.recv() => terminate,
-            hangup = hangup => hangup,
-        }
-    }
-}
-
 /// Whether SIGHUP would end this process: a handler would take from `nohup` what it is for.
-#[cfg(unix)]
 fn ends_by_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     // Signal 1 is the lowest bit. Where there is no such file, nothing is changed.
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 0)
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) -> Option<()> {
-        tokio::signal::ctrl_c().await.ok()
-    }
 }

@@ -48,7 +48,7 @@ impl Origin {
     pub(crate) fn here(started_ms: u64) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            host: host(),
+            host: runtime::host::name().filter(|name| is_printable(name, 256)),
             cpus: runtime::cpus::available().get(),
             started_ms,
             command: Vec::new(),
@@ -110,17 +110,6 @@ impl Origin {
                 .chain(&self.thresholds)
                 .all(|text| is_printable(text, LONGEST_TEXT))
     }
-}
-
-#[cfg(unix)]
-fn host() -> Option<String> {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    Some(name).filter(|name| is_printable(name, 256))
-}
-
-#[cfg(not(unix))]
-fn host() -> Option<String> {
-    None
 }
 
 /// Options whose values may hold secrets.

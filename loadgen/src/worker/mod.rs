@@ -353,15 +353,7 @@ impl Worker {
     }
 }
 
-/// Nanoseconds that this thread has been on a CPU.
-#[cfg(unix)]
+/// Nanoseconds that this thread has been on a CPU. Where that is unknown, a worker never counts as busy.
 fn thread_cpu_time() -> Nanos {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
-/// Unknown here: a worker then never counts as busy.
-#[cfg(not(unix))]
-fn thread_cpu_time() -> Nanos {
-    0
+    runtime::cpus::time_of_this_thread_ns().unwrap_or_default()
 }
