@@ -10,6 +10,7 @@ use std::{
 };
 
 use contract::timing::WorkerLoad;
+use runtime::cpus::time_of_this_thread_ns;
 use slab::Slab;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -220,7 +221,7 @@ impl Worker {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // What the thread did before does not count.
         let mut measured = Instant::now();
-        self.stats.cpu_ns.set(thread_cpu_ns().unwrap_or_default());
+        self.stats.cpu_ns.set(time_of_this_thread_ns().unwrap_or_default());
         ticks.tick().await;
         loop {
             let due = ticks.tick().await.into_std();
@@ -239,7 +240,7 @@ impl Worker {
         let turn_lag_ns = u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX);
         self.stats.timer_was_late(turn_lag_ns);
         let mut load = WorkerLoad { turn_lag_ns, cpu_permille: 0 };
-        if let Some(cpu_ns) = thread_cpu_ns() {
+        if let Some(cpu_ns) = time_of_this_thread_ns() {
             let had = cpu_ns.saturating_sub(self.stats.cpu_ns.get());
             self.stats.cpu_ns.set(cpu_ns);
             let permille = u128::from(had) * 1000 / since.as_nanos().max(1);
@@ -256,17 +257,4 @@ impl Worker {
         let shortest = in_use.into_iter().chain(given_up).flatten().min().unwrap_or(Duration::from_secs(4));
         (shortest / 8).clamp(Duration::from_millis(5), Duration::from_millis(500))
     }
-}
-
-/// CPU time of this thread, in nanoseconds.
-#[cfg(unix)]
-fn thread_cpu_ns() -> Option<u64> {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).ok()?;
-    seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.tv_nsec).ok()?)
-}
-
-#[cfg(not(unix))]
-fn thread_cpu_ns() -> Option<u64> {
-    None
 }
