@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Command, CommandFactory as _, FromArgMatches as _};
 use command_line::{Accepted, Failure, Parsed};
 
-use super::Args;
+use super::{Args, SWITCH};
 
 /// A value of each flag that is neither empty nor its default, and is accepted.
 const EXAMPLES: &[Accepted] = &[
@@ -85,33 +85,27 @@ impl Args {
         let command = Self::described();
         let known: Vec<&str> =
             command.get_arguments().filter_map(clap::Arg::get_long_and_visible_aliases).flatten().collect();
-        let words = words.into_iter().map(|word| doubled_dash(word.into(), &known));
+        let words = command_line::with_two_dashes(words, |name| known.contains(&name));
         let Parsed { matches, variables } = command_line::parse(&command, words, EXAMPLES)?;
         let args = Self::from_arg_matches(&matches).map_err(|error| Failure::Refused(error.to_string()))?;
         Ok(Self { variables, ..args })
     }
 
-    /// The command as its help shows it: what an empty value means is said in words, and variables in one place.
+    /// The command as its help shows it: what an empty value means is said in words, and variables in one place. Each flag has
+    /// a variable of its name.
     #[must_use]
     pub fn described() -> Command {
         Self::command().mut_args(|arg| {
             let is_empty = arg.get_default_values().iter().all(|value| value.is_empty());
-            arg.hide_env(true).hide_default_value(is_empty)
+            let variable = format!("DUMMY_SERVER_{}", arg.get_id().as_str().to_uppercase());
+            let arg = arg.env(variable).hide_env(true).hide_default_value(is_empty);
+            match arg.get_value_names() {
+                Some([name]) if name == SWITCH => {
+                    arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+                }
+                _ => arg,
+            }
         })
-    }
-}
-
-/// `-addr` becomes `--addr` when there is such a flag.
-fn doubled_dash(word: OsString, known: &[&str]) -> OsString {
-    let name = word.to_str().and_then(|word| word.strip_prefix('-'));
-    let name = name.map(|name| name.split_once('=').map_or(name, |(name, _)| name));
-    match name {
-        Some(name) if known.contains(&name) => {
-            let mut doubled = OsString::from("-");
-            doubled.push(word);
-            doubled
-        }
-        _ => word,
     }
 }
 
@@ -179,6 +173,16 @@ mod tests {
                 help.contains(&format!("\n{group}\n")) && long.contains(&format!("\n{group}\n")),
                 "{long}"
             );
+        }
+    }
+
+    #[test]
+    fn every_flag_has_a_variable_of_its_name() {
+        let command = Args::described();
+        let flags = command.get_arguments().filter_map(|arg| Some((arg.get_long()?, arg.get_env())));
+        for (flag, variable) in flags {
+            let expected = format!("DUMMY_SERVER_{}", flag.replace('-', "_").to_uppercase());
+            assert_eq!(variable.unwrap().to_str(), Some(expected.as_str()));
         }
     }
 
