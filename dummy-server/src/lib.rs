@@ -47,7 +47,7 @@ mod tls;
 mod turn;
 mod worker;
 
-use std::{io, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{io, sync::Arc, thread};
 
 use command_line::Refusal;
 use tokio::sync::oneshot;
@@ -68,7 +68,7 @@ pub use transport::{
 
 use crate::{
     ended::Ending,
-    listener::{Administration, Listeners},
+    listener::{Bound, Listeners},
     process::Process,
 };
 
@@ -121,9 +121,7 @@ pub enum Ended {
 #[derive(Debug)]
 pub struct Running {
     process: Arc<Process>,
-    pidfile: Option<PathBuf>,
-    /// Where ledgers are posted at the end, and how long that may take.
-    push: Option<(PushUrl, Duration)>,
+    config: Config,
     admin: thread::JoinHandle<()>,
     access_log: Option<access_log::Writer>,
     done: oneshot::Sender<()>,
@@ -172,8 +170,8 @@ impl Running {
             Ending::Panicked => Ended::Panicked,
         };
         // What a worker that is stuck has seen is missing: a part of it would be taken for all.
-        if let (Some((url, patience)), Ending::All(_)) = (&self.push, ending) {
-            process::push(&self.process, url, *patience);
+        if let (Some(url), Ending::All(_)) = (&self.config.ledger_push, ending) {
+            process::push(&self.process, url, self.config.drain_timeout);
         }
         if let Some(access_log) = self.access_log
             && matches!(ending, Ending::All(_))
@@ -182,7 +180,7 @@ impl Running {
         }
         let _ = self.done.send(());
         let admin = self.admin.join();
-        if let Some(path) = self.pidfile {
+        if let Some(path) = self.config.pidfile {
             // Somebody may have removed it, which was the aim.
             let _ = std::fs::remove_file(path);
         }
@@ -199,20 +197,20 @@ pub fn run(config: Config, shutdown: Shutdown) -> Result<Running, StartError> {
         Ok(limit) => tracing::info!(before = limit.before, now = limit.now, "open-file limit"),
         Err(error) => tracing::warn!(%error, "can't raise the open-file limit"),
     }
-    let names = config.instances.names();
     if config.tls.is_some()
         && let Err(error) = transport::tls::check_key_log()
     {
         tracing::warn!("{error}");
     }
-    let certificates = config.tls.as_ref().map(|tls| Certificates::load(tls, names)).transpose()?;
+    let certificates =
+        config.tls.as_ref().map(|tls| Certificates::load(tls, &config.instances.names)).transpose()?;
     let servers = Listeners::bind_all(&config)?;
-    let administration = Administration::bind(&config)?;
+    let (admin, pprof) = (listener::admin(&config)?, listener::profiles(&config)?);
     if let Some(path) = &config.pidfile {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .map_err(|error| StartError::System { what: "can't write the pidfile", error })?;
     }
-    start(config, shutdown, servers, administration, certificates)
+    start(config, shutdown, servers, (admin, pprof), certificates)
         .map_err(|error| StartError::System { what: "can't start a thread", error })
 }
 
@@ -220,26 +218,24 @@ fn start(
     config: Config,
     shutdown: Shutdown,
     servers: Vec<(Config, Listeners)>,
-    Administration { admin, pprof }: Administration,
+    (admin, pprof): (Option<Bound>, Option<Bound>),
     certificates: Option<Certificates>,
 ) -> io::Result<Running> {
-    let address = |bound: &Option<listener::Bound>| bound.as_ref().map(|(address, _)| *address);
+    let address = |bound: &Option<Bound>| bound.as_ref().map(|(address, _)| *address);
     let mut addresses = servers[0].1.addresses.clone();
     (addresses.admin, addresses.pprof) = (address(&admin), address(&pprof));
     let (process, access_log) = Process::start(&config, shutdown, certificates, servers, addresses)?;
     let process = Arc::new(process);
-    let pidfile = config.pidfile.clone();
-    let push = config.ledger_push.clone().map(|url| (url, config.drain_timeout));
     let (done, ended) = oneshot::channel();
     let admin = {
         let process = Arc::clone(&process);
-        let ends = process.common.ends.clone();
+        let (ends, config) = (process.common.ends.clone(), config.clone());
         runtime::worker::spawn("admin", None, move || {
             tokio::task::spawn_local(ends.clone().watch());
             ends.thread(admin::run(config, process, admin, pprof, ended))
         })?
     };
-    Ok(Running { process, pidfile, push, admin, access_log, done })
+    Ok(Running { process, config, admin, access_log, done })
 }
 
 #[cfg(test)]

@@ -69,13 +69,7 @@ pub(crate) struct Listeners {
     pub(crate) files: Vec<SocketFile>,
 }
 
-/// The ports of the process, whatever number of servers it has.
-#[derive(Debug)]
-pub(crate) struct Administration {
-    pub(crate) admin: Option<Bound>,
-    pub(crate) pprof: Option<Bound>,
-}
-
+/// A port of the process, whatever number of servers that has.
 pub(crate) type Bound = (SocketAddr, std::net::TcpListener);
 
 /// The sockets of the ports that workers serve: one for each worker, or one in all where a port can't be shared.
@@ -116,7 +110,7 @@ impl Listeners {
     /// Opens the ports of all servers of a process. What is returned beside them is what each is to open when it starts again:
     /// the ports that it has now.
     pub(crate) fn bind_all(config: &Config) -> Result<Vec<(Config, Self)>, BindError> {
-        let is_shared = config.instances.ports() == InstancePorts::Shared && config.instances.are_several();
+        let is_shared = config.instances.ports == InstancePorts::Shared && config.instances.are_several();
         let mut all: Vec<(Config, Self)> = Vec::with_capacity(config.instances.count());
         for index in 0..config.instances.count() {
             let mut own = config.of_instance(index);
@@ -144,15 +138,6 @@ impl Config {
     }
 }
 
-impl Administration {
-    /// Opens what the configuration names.
-    pub(crate) fn bind(config: &Config) -> Result<Self, BindError> {
-        let admin = single("admin-addr", config.admin_addr.as_ref(), config)?;
-        let pprof = profiles(config.pprof_addr.as_ref(), config)?;
-        Ok(Self { admin, pprof })
-    }
-}
-
 /// A listening socket for each worker; the kernel spreads connections over them.
 fn per_worker(
     flag: &'static str,
@@ -174,6 +159,11 @@ fn per_worker(
     Ok((bound, listeners))
 }
 
+/// The admin port.
+pub(crate) fn admin(config: &Config) -> Result<Option<Bound>, BindError> {
+    single("admin-addr", config.admin_addr.as_ref(), config)
+}
+
 fn single(
     flag: &'static str,
     address: Option<&Address>,
@@ -189,8 +179,8 @@ fn single(
 }
 
 /// The port of CPU profiles. When it is taken, by another server on the same machine for one, the server does without.
-fn profiles(address: Option<&Address>, config: &Config) -> Result<Option<Bound>, BindError> {
-    single("pprof-addr", address, config).or_else(|error| {
+pub(crate) fn profiles(config: &Config) -> Result<Option<Bound>, BindError> {
+    single("pprof-addr", config.pprof_addr.as_ref(), config).or_else(|error| {
         if !error.in_use {
             return Err(error);
         }
@@ -260,14 +250,7 @@ fn in_use(flag: &'static str, address: &Address, config: &Config) -> (String, &'
 
 /// The flag of an address that is bound before this one and has the same port.
 fn bound_before(flag: &str, port: u16, config: &Config) -> Option<&'static str> {
-    let tls = config.tls.as_ref().map(|tls| &tls.addr);
-    let all = [
-        ("addr", Some(&config.addr)),
-        ("grpc-addr", config.grpc_addr.as_ref()),
-        ("tls-addr", tls),
-        ("admin-addr", config.admin_addr.as_ref()),
-    ];
-    let mut before = all.into_iter().take_while(|(other, _)| *other != flag);
+    let mut before = config.addresses().into_iter().take_while(|(other, _)| *other != flag);
     let found =
         before.find(|(_, address)| address.and_then(Address::tcp).is_some_and(|own| own.port() == port));
     found.map(|(own, _)| own)

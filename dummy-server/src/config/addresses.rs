@@ -4,45 +4,41 @@ use transport::Address;
 
 use super::{
     ConfigError,
-    typed::{ADDRESS, address, number, optional_address, refused},
+    typed::{address, number, optional_address},
 };
-use crate::{args::Args, settings::usual_address};
+use crate::settings::usual_address;
 
-/// The addresses, except for that of TLS, which has no default.
+/// The addresses of flags that are not typed; that of TLS has no default.
 #[derive(Debug)]
-pub(super) struct ListenAddresses {
-    pub(super) http: Address,
-    pub(super) grpc: Option<Address>,
-    pub(super) admin: Option<Address>,
-    pub(super) pprof: Option<Address>,
-    /// The flags of those that were not typed.
-    pub(super) moved_by_port: Vec<&'static str>,
+pub(super) struct DefaultAddresses {
+    port: Option<u16>,
+    /// The flags of those that were needed.
+    pub(super) used: Vec<&'static str>,
 }
 
-impl ListenAddresses {
-    pub(super) fn read(args: &Args) -> Result<Self, ConfigError> {
-        let port: Option<u16> =
-            args.port.as_ref().map(|port| number("port", port, &(0..=u16::MAX.into()))).transpose()?;
+impl DefaultAddresses {
+    /// `port` is what `--port` says.
+    pub(super) fn moved_to(port: Option<&String>) -> Result<Self, ConfigError> {
+        let port = port.map(|port| number("port", port, &(0..=u16::MAX.into()))).transpose()?;
+        Ok(Self { port, used: Vec::new() })
+    }
+
+    /// What was typed, or the default in its place.
+    pub(super) fn unless_typed(
+        &mut self,
+        flag: &'static str,
+        typed: Option<&String>,
+    ) -> Result<Option<Address>, ConfigError> {
+        if let Some(typed) = typed {
+            return optional_address(flag, typed);
+        }
+        self.used.push(flag);
         // The other ports follow to where nothing else can be.
-        let elsewhere = port.map(|_| 0);
-        let mut moved_by_port = Vec::new();
-        let mut read = |typed: &Option<String>, flag: &'static str, port: Option<u16>| {
-            if let Some(typed) = typed {
-                return optional_address(flag, typed);
-            }
-            moved_by_port.push(flag);
-            Ok(Some(match (address(flag, usual_address(flag))?, port) {
-                (Address::Tcp(default), Some(port)) => Address::Tcp((default.ip(), port).into()),
-                (default, _) => default,
-            }))
-        };
-        Ok(Self {
-            http: read(&args.addr, "addr", port)?.ok_or_else(|| refused("addr", "", ADDRESS))?,
-            grpc: read(&args.grpc_addr, "grpc-addr", elsewhere)?,
-            admin: read(&args.admin_addr, "admin-addr", elsewhere)?,
-            pprof: read(&args.pprof_addr, "pprof-addr", elsewhere)?,
-            moved_by_port,
-        })
+        let port = if flag == "addr" { self.port } else { self.port.map(|_| 0) };
+        Ok(Some(match (address(flag, usual_address(flag))?, port) {
+            (Address::Tcp(default), Some(port)) => Address::Tcp((default.ip(), port).into()),
+            (default, _) => default,
+        }))
     }
 }
 

@@ -5,13 +5,12 @@ use std::{collections::HashSet, ops::RangeInclusive};
 use transport::Address;
 
 use super::{
-    ConfigError, ListenAddresses,
-    typed::{because, instance, number, refused},
+    ConfigError,
+    typed::{because, instance, number, one_of, refused},
 };
 use crate::{
     args::Args,
-    settings::{InstancePorts, Instances},
-    tls::Tls,
+    settings::{Config, InstancePorts, Instances},
 };
 
 /// Servers in one process.
@@ -22,11 +21,8 @@ const NAMES: &str =
 
 /// What is common to the names, which is the name of the only server; and the servers.
 pub(super) fn parse(args: &Args) -> Result<(String, Instances), ConfigError> {
-    let ports = match args.instance_ports.as_str() {
-        "row" => InstancePorts::Row,
-        "shared" => InstancePorts::Shared,
-        other => return Err(refused("instance-ports", other, "row or shared")),
-    };
+    let ports = [("row", InstancePorts::Row), ("shared", InstancePorts::Shared)];
+    let ports = one_of("instance-ports", &args.instance_ports, &ports)?;
     let common = instance(args.instance.as_ref())?;
     let count: Option<usize> =
         args.instances.as_ref().map(|text| number("instances", text, &COUNT)).transpose()?;
@@ -43,9 +39,7 @@ pub(super) fn parse(args: &Args) -> Result<(String, Instances), ConfigError> {
         names
     };
     let only = names.first().filter(|_| names.len() == 1).cloned();
-    let instances = Instances::named(names, ports)
-        .ok_or_else(|| refused("instance-names", &args.instance_names, NAMES))?;
-    Ok((only.unwrap_or(common), instances))
+    Ok((only.unwrap_or(common), Instances { names, ports }))
 }
 
 /// A name and a number for each of several.
@@ -83,31 +77,24 @@ fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')
 }
 
-/// Refuses addresses from which on there are not enough ports, and those whose rows meet.
-pub(super) fn check_ports(
-    instances: &Instances,
-    addresses: &ListenAddresses,
-    tls: Option<&Tls>,
-    moved: bool,
-) -> Result<(), ConfigError> {
+/// Refuses addresses from which on there are not enough ports, and those whose rows meet. `moved` says that there is a `--port`.
+pub(super) fn check_ports(config: &Config, moved: bool) -> Result<(), ConfigError> {
+    let instances = &config.instances;
     if !instances.are_several() {
         return Ok(());
     }
-    let http = if moved && addresses.moved_by_port.contains(&"addr") { "port" } else { "addr" };
-    let served = [
-        (http, Some(&addresses.http)),
-        ("grpc-addr", addresses.grpc.as_ref()),
-        ("tls-addr", tls.map(|tls| &tls.addr)),
-    ];
-    let steps = if instances.ports() == InstancePorts::Row { instances.count() - 1 } else { 0 };
+    let count = instances.count();
+    let steps = if instances.ports == InstancePorts::Row { count - 1 } else { 0 };
     let mut rows: Vec<Row> = Vec::new();
-    for (flag, address) in served.into_iter().filter_map(|(flag, address)| Some((flag, address?))) {
-        rows.extend(Row::of(flag, address, steps, instances.count())?);
-    }
-    for (flag, address) in [("admin-addr", &addresses.admin), ("pprof-addr", &addresses.pprof)] {
-        rows.extend(
-            address.as_ref().and_then(|address| Row::of(flag, address, 0, 1).transpose()).transpose()?,
-        );
+    for (flag, address) in config.addresses() {
+        let Some(address) = address else { continue };
+        rows.extend(match flag {
+            "admin-addr" | "pprof-addr" => Row::of(flag, address, 0, 1)?,
+            "addr" if moved && config.moved_by_port.contains(&flag) => {
+                Row::of("port", address, steps, count)?
+            }
+            _ => Row::of(flag, address, steps, count)?,
+        });
     }
     if steps == 0 {
         // The same address for two purposes is refused when it is bound, as with one server.
@@ -115,7 +102,6 @@ pub(super) fn check_ports(
     }
     for (index, row) in rows.iter().enumerate() {
         if let Some(other) = rows[..index].iter().find(|other| other.meets(row)) {
-            let count = instances.count();
             let accepted = format!(
                 "--addr, --grpc-addr, --tls-addr and others {count} ports apart, or --instance-ports=shared"
             );
@@ -183,7 +169,7 @@ mod tests {
     use crate::settings::Config;
 
     fn names(words: &[&str]) -> Vec<String> {
-        Config::from_args(words).unwrap().instances.names().to_vec()
+        Config::from_args(words).unwrap().instances.names
     }
 
     fn refused(words: &[&str]) -> String {

@@ -6,22 +6,22 @@ mod instances;
 mod tls;
 mod typed;
 
-use std::time::Duration;
+use std::num::NonZeroUsize;
 
+use clap::Parser as _;
 use command_line::Refusal;
 use tracing::Level;
-use transport::Address;
 
 use self::{
-    addresses::ListenAddresses,
+    addresses::DefaultAddresses,
     typed::{
-        access_log, admin_token, behaviour, duration, ledger_push, log_format, log_level, number, refused,
-        size, switch, unless_zero, workers,
+        ADDRESS, access_log, admin_token, behaviour, duration, ledger_push, number, one_of, refused, size,
+        switch, unless_zero,
     },
 };
 use crate::{
     args::Args,
-    settings::{Config, Format, Http2, Instances, Limits, ProxyProtocol},
+    settings::{Config, Format, Http2, Limits, ProxyProtocol},
 };
 
 /// A value that is not accepted: one line that says what is wrong with which input, what is accepted, and an example.
@@ -29,9 +29,21 @@ use crate::{
 #[error(transparent)]
 pub struct ConfigError(Refusal);
 
-/// What requests and replies may hold in all, in bytes.
-const DEFAULT_MEMORY: u64 = 256 << 20;
-/// The most of the cgroup's memory that they may hold: one byte in this number.
+const PROXY_PROTOCOL: [(&str, ProxyProtocol); 3] = [
+    ("off", ProxyProtocol::Off),
+    ("optional", ProxyProtocol::Optional),
+    ("required", ProxyProtocol::Required),
+];
+
+const LOG_LEVELS: [(&str, Level); 5] = [
+    ("error", Level::ERROR),
+    ("warn", Level::WARN),
+    ("info", Level::INFO),
+    ("debug", Level::DEBUG),
+    ("trace", Level::TRACE),
+];
+
+/// The most of the cgroup's memory that requests and replies may hold: one byte in this number.
 const PART_OF_CGROUP: u64 = 4;
 
 /// As much as was asked for, and no more than a quarter of what the cgroup grants.
@@ -53,52 +65,13 @@ impl Config {
     }
 
     /// A server for the same process: on a port of loopback that the system chooses, without admin, gRPC
-    /// and profile ports.
+    /// and profile ports. Variables, which are for servers that are processes of their own, change nothing of it.
     #[must_use]
     pub fn embedded() -> Self {
-        Self {
-            addr: Address::Tcp((std::net::Ipv4Addr::LOCALHOST, 0).into()),
-            grpc_addr: None,
-            admin_addr: None,
-            pprof_addr: None,
-            moved_by_port: Vec::new(),
-            tls: None,
-            proxy_protocol: ProxyProtocol::Off,
-            buffer_size: 256 << 10,
-            log_level: Level::INFO,
-            log_format: Format::Text,
-            mem_interval: None,
-            pidfile: None,
-            workers: runtime::cpus::available(),
-            pin_cpus: false,
-            instance: "embedded".to_owned(),
-            instances: Instances::one("embedded".to_owned()),
-            share_port: false,
-            behaviour: String::new(),
-            memory_budget: memory_budget(DEFAULT_MEMORY, runtime::memory::limit()),
-            cors: false,
-            limits: Limits {
-                max_connections: 262_144,
-                max_streams: 1000,
-                idle_timeout: Some(Duration::from_secs(75)),
-                max_connection_age: None,
-                header_timeout: Some(Duration::from_secs(10)),
-                stall_timeout: Some(Duration::from_secs(60)),
-                half_close_timeout: Some(Duration::from_secs(10)),
-                max_header_bytes: 64 << 10,
-                max_body_echo: 1 << 20,
-                grpc_max_message: 10 << 20,
-                ws_max_message: 16 << 20,
-                ws_max_frame: 16 << 20,
-                ws_message_timeout: Some(Duration::from_secs(60)),
-            },
-            drain_delay: Duration::ZERO,
-            drain_timeout: Duration::from_secs(60),
-            ledger_push: None,
-            admin_token: None,
-            access_log: None,
-            http2: Http2::default(),
-        }
+        let flags =
+            ["--addr=127.0.0.1:0", "--grpc-addr=", "--admin-addr=", "--pprof-addr=", "--instance=embedded"];
+        let args = Args::try_parse_from(["dummy-server"].into_iter().chain(flags));
+        Self::read(args.expect("these are flags")).expect("their values and the defaults are accepted")
     }
 }
 
@@ -114,32 +87,31 @@ impl TryFrom<Args> for Config {
 impl Config {
     fn read(args: Args) -> Result<Self, ConfigError> {
         let access_log = access_log(&args)?;
-        let addresses = ListenAddresses::read(&args)?;
-        let tls = tls::parse(&args)?;
+        let mut default = DefaultAddresses::moved_to(args.port.as_ref())?;
+        let addr = default.unless_typed("addr", args.addr.as_ref())?;
         let (instance, instances) = instances::parse(&args)?;
-        instances::check_ports(&instances, &addresses, tls.as_ref(), args.port.is_some())?;
-        let admin_token = admin_token(args.admin_token, &args.admin_token_file)?;
-        Ok(Self {
-            addr: addresses.http,
-            grpc_addr: addresses.grpc,
-            admin_addr: addresses.admin,
-            pprof_addr: addresses.pprof,
-            moved_by_port: addresses.moved_by_port,
-            tls,
-            proxy_protocol: match args.proxy_protocol.as_str() {
-                "off" => ProxyProtocol::Off,
-                "optional" => ProxyProtocol::Optional,
-                "required" => ProxyProtocol::Required,
-                other => return Err(refused("proxy-protocol", other, "off, optional or required")),
-            },
+        let config = Self {
+            addr: addr.ok_or_else(|| refused("addr", "", ADDRESS))?,
+            grpc_addr: default.unless_typed("grpc-addr", args.grpc_addr.as_ref())?,
+            admin_addr: default.unless_typed("admin-addr", args.admin_addr.as_ref())?,
+            pprof_addr: default.unless_typed("pprof-addr", args.pprof_addr.as_ref())?,
+            moved_by_port: default.used,
+            tls: tls::parse(&args)?,
+            proxy_protocol: one_of("proxy-protocol", &args.proxy_protocol, &PROXY_PROTOCOL)?,
             buffer_size: number::<usize>("buffer-size", &args.buffer_size, &(64..=4096))? << 10,
-            log_level: log_level(&args.log_level)?,
-            log_format: log_format(&args.log_format)?,
+            log_level: one_of("log-level", &args.log_level, &LOG_LEVELS)?,
+            log_format: one_of(
+                "log-format",
+                &args.log_format,
+                &[("text", Format::Text), ("json", Format::Json)],
+            )?,
             mem_interval: unless_zero(duration("mem-interval", &args.mem_interval)?),
             pidfile: (!args.pidfile.is_empty()).then(|| args.pidfile.into()),
             workers: match &args.workers {
                 None => runtime::cpus::available(),
-                Some(text) => workers(text)?,
+                Some(text) => {
+                    NonZeroUsize::new(number("workers", text, &(1..=1024))?).unwrap_or(NonZeroUsize::MIN)
+                }
             },
             pin_cpus: switch("pin-cpus", &args.pin_cpus)?,
             instance,
@@ -169,7 +141,7 @@ impl Config {
             drain_delay: duration("drain-delay", &args.drain_delay)?,
             drain_timeout: duration("drain-timeout", &args.drain_timeout)?,
             ledger_push: ledger_push(&args.ledger_push)?,
-            admin_token,
+            admin_token: admin_token(args.admin_token, &args.admin_token_file)?,
             access_log,
             http2: Http2 {
                 stream_window: size("h2-stream-window", &args.h2_stream_window, &(1..=LARGEST_WINDOW))?,
@@ -189,7 +161,9 @@ impl Config {
                     &(0..=u64::from(u32::MAX)),
                 )?,
             },
-        })
+        };
+        instances::check_ports(&config, args.port.is_some())?;
+        Ok(config)
     }
 }
 

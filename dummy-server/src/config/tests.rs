@@ -1,9 +1,9 @@
 //! What flags and variables are accepted, and how what is not is refused.
 
-use std::num::NonZeroU64;
+use std::{num::NonZeroU64, time::Duration};
 
 use super::*;
-use crate::settings::{AccessLog, Format};
+use crate::settings::AccessLog;
 
 #[test]
 fn the_defaults_are_the_documented_ones() {
@@ -12,7 +12,10 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.grpc_addr.unwrap().to_string(), "[::]:50051");
     assert_eq!(config.admin_addr.unwrap().to_string(), "127.0.0.1:9091");
     assert_eq!((config.buffer_size, config.access_log), (256 << 10, None));
-    assert_eq!(config.http2, Http2::default());
+    let Http2 { stream_window, connection_window, max_frame_size, header_table_size } = config.http2;
+    // One slow stream must not hold up the others.
+    assert_eq!((stream_window, connection_window), (256 << 10, 64 << 20));
+    assert_eq!((max_frame_size, header_table_size), (16 << 10, 4 << 10));
     assert!(config.admin_token.is_none());
     assert_eq!(config.limits.idle_timeout, Some(Duration::from_secs(75)));
     assert_eq!(config.limits.header_timeout, Some(Duration::from_secs(10)));

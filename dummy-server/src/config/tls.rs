@@ -7,22 +7,20 @@ use transport::tls::{ClientAuth, Settings, Version};
 
 use super::{
     ConfigError,
-    typed::{optional_address, refused, switch},
+    typed::{one_of, optional_address, refused, switch},
 };
 use crate::{
     args::Args,
     tls::{Source, Tls},
 };
 
+const VERSIONS: [(&str, Version); 2] = [("1.2", Version::Tls12), ("1.3", Version::Tls13)];
+
 /// What was typed; none without `--tls-addr`.
 pub(super) fn parse(args: &Args) -> Result<Option<Tls>, ConfigError> {
     let settings = Settings {
         alpn: alpn(&args.tls_alpn)?,
-        min_version: match args.tls_min_version.as_str() {
-            "1.2" => Version::Tls12,
-            "1.3" => Version::Tls13,
-            other => return Err(refused("tls-min-version", other, "1.2 or 1.3")),
-        },
+        min_version: one_of("tls-min-version", &args.tls_min_version, &VERSIONS)?,
         tickets: switch("tls-tickets", &args.tls_tickets)?,
         client_ca: client_ca(args)?,
     };

@@ -1,15 +1,9 @@
 //! Values as they are typed: each is read, or refused with what is accepted.
 
-use std::{
-    io,
-    num::{NonZeroU64, NonZeroUsize},
-    ops::RangeInclusive,
-    time::Duration,
-};
+use std::{io, ops::RangeInclusive, time::Duration};
 
 use command_line::Refusal;
 use contract::quantity::{self, LONGEST_TIME};
-use tracing::Level;
 use transport::Address;
 
 use super::ConfigError;
@@ -58,11 +52,6 @@ pub(super) fn number<T: TryFrom<u64>>(
     })
 }
 
-pub(super) fn workers(text: &str) -> Result<NonZeroUsize, ConfigError> {
-    let count: usize = number("workers", text, &(1..=1024))?;
-    Ok(NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN))
-}
-
 pub(super) fn size<T: TryFrom<u64>>(
     flag: &'static str,
     text: &str,
@@ -100,29 +89,22 @@ pub(super) fn behaviour(typed: &str) -> Result<String, ConfigError> {
 pub(super) fn access_log(args: &Args) -> Result<Option<AccessLog>, ConfigError> {
     let quiet = switch("quiet", &args.quiet)?;
     let one_in = number("access-log-sample", &args.access_log_sample, &(1..=u64::from(u32::MAX)))?;
-    let one_in = NonZeroU64::new(one_in).unwrap_or(NonZeroU64::MIN);
-    let format = match args.access_log.as_deref() {
-        None if quiet => return Ok(None),
-        Some("off") => return Ok(None),
-        None | Some("text") => Format::Text,
-        Some("json") => Format::Json,
-        Some(other) => return Err(refused("access-log", other, "json, text or off")),
-    };
-    Ok(Some(AccessLog { format, one_in }))
+    let typed = args.access_log.as_deref().unwrap_or(if quiet { "off" } else { "text" });
+    let formats = [("json", Some(Format::Json)), ("text", Some(Format::Text)), ("off", None)];
+    Ok(one_of("access-log", typed, &formats)?.map(|format| AccessLog { format, one_in }))
 }
 
-pub(super) fn log_level(text: &str) -> Result<Level, ConfigError> {
-    let levels = ["error", "warn", "info", "debug", "trace"];
-    let known = levels.contains(&text).then(|| text.parse().ok()).flatten();
-    known.ok_or_else(|| refused("log-level", text, "error, warn, info, debug or trace"))
-}
-
-pub(super) fn log_format(text: &str) -> Result<Format, ConfigError> {
-    match text {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
-        _ => Err(refused("log-format", text, "text or json")),
-    }
+/// One of some words, and what it stands for.
+pub(super) fn one_of<T: Copy>(
+    flag: &'static str,
+    text: &str,
+    words: &[(&'static str, T)],
+) -> Result<T, ConfigError> {
+    let known = words.iter().find(|(word, _)| *word == text);
+    known.map(|(_, meant)| *meant).ok_or_else(|| {
+        let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        refused(flag, text, command_line::either(&names))
+    })
 }
 
 /// The largest file of a token, in bytes.
@@ -151,7 +133,9 @@ pub(super) fn admin_token(typed: Option<Secret>, file: &str) -> Result<Option<Se
 }
 
 pub(super) fn instance(typed: Option<&String>) -> Result<String, ConfigError> {
-    let Some(name) = typed.filter(|name| !name.is_empty()) else { return Ok(visible(&host_name())) };
+    let Some(name) = typed.filter(|name| !name.is_empty()) else {
+        return Ok(visible(&runtime::host::name().unwrap_or_else(|| "localhost".to_owned())));
+    };
     if name.len() <= 256 && name.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(name.clone())
     } else {
@@ -162,14 +146,4 @@ pub(super) fn instance(typed: Option<&String>) -> Result<String, ConfigError> {
 /// A name as a field may carry it.
 fn visible(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_graphic() { c } else { '-' }).collect()
-}
-
-#[cfg(unix)]
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-#[cfg(not(unix))]
-fn host_name() -> String {
-    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "localhost".to_owned())
 }

@@ -20,21 +20,13 @@ pub enum InstancePorts {
 /// The servers of one process: one at least, each with a name.
 #[derive(Clone, Debug)]
 pub struct Instances {
-    names: Vec<String>,
-    ports: InstancePorts,
+    /// What they are called, in the order of their ports.
+    pub(crate) names: Vec<String>,
+    /// Where they listen.
+    pub(crate) ports: InstancePorts,
 }
 
 impl Instances {
-    /// One server.
-    pub(crate) fn one(name: String) -> Self {
-        Self { names: vec![name], ports: InstancePorts::Row }
-    }
-
-    /// Servers with these names; None without a name.
-    pub(crate) fn named(names: Vec<String>, ports: InstancePorts) -> Option<Self> {
-        (!names.is_empty()).then_some(Self { names, ports })
-    }
-
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -45,18 +37,6 @@ impl Instances {
     #[must_use]
     pub fn are_several(&self) -> bool {
         self.count() > 1
-    }
-
-    /// What they are called, in the order of their ports.
-    #[must_use]
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// Where they listen.
-    #[must_use]
-    pub fn ports(&self) -> InstancePorts {
-        self.ports
     }
 
     /// Where the server of this index listens, when the first one listens on `first`.
@@ -85,13 +65,24 @@ impl Serialize for Instances {
 }
 
 impl Config {
+    /// The flags of addresses and where they say that a server listens, in the order in which that is done.
+    pub(crate) fn addresses(&self) -> [(&'static str, Option<&Address>); 5] {
+        [
+            ("addr", Some(&self.addr)),
+            ("grpc-addr", self.grpc_addr.as_ref()),
+            ("tls-addr", self.tls.as_ref().map(|tls| &tls.addr)),
+            ("admin-addr", self.admin_addr.as_ref()),
+            ("pprof-addr", self.pprof_addr.as_ref()),
+        ]
+    }
+
     /// The configuration of the server of this index, as if it were alone.
     pub(crate) fn of_instance(&self, index: usize) -> Self {
         let all = &self.instances;
         let mut own = self.clone();
         let Some(name) = all.names.get(index).filter(|_| all.are_several()) else { return own };
         own.instance.clone_from(name);
-        own.instances = Instances::one(name.clone());
+        own.instances.names = vec![name.clone()];
         own.workers = part(self.workers, index, all.count());
         own.addr = all.address(&self.addr, index);
         own.grpc_addr = self.grpc_addr.as_ref().map(|first| all.address(first, index));

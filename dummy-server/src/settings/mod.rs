@@ -115,18 +115,6 @@ pub struct Http2 {
     pub header_table_size: u32,
 }
 
-impl Default for Http2 {
-    fn default() -> Self {
-        Self {
-            stream_window: 256 << 10,
-            // One slow stream must not hold up the others.
-            connection_window: 64 << 20,
-            max_frame_size: 16 << 10,
-            header_table_size: 4 << 10,
-        }
-    }
-}
-
 /// Whether connections for HTTP, TLS and gRPC begin with a PROXY header, of either version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
