@@ -136,7 +136,7 @@ impl Running {
 
     /// The names of the servers, and where each listens.
     pub fn instances(&self) -> impl Iterator<Item = (&'static str, Addresses)> {
-        self.process.instances.iter().map(|instance| (instance.name(), instance.addresses()))
+        self.process.instances.iter().map(|instance| (instance.lasting.name, instance.addresses()))
     }
 
     /// Says where it listens, in a line for each server, of which the last line has the ports of the process.

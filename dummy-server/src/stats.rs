@@ -175,7 +175,7 @@ impl Stats {
 
     /// Counts a reply.
     pub(crate) fn reply(&self, endpoint: Endpoint, protocol: Protocol, status: StatusCode) {
-        self.replies.0[cell(endpoint, protocol, usize::from(status.as_u16()))].add(1);
+        self.replies(endpoint, protocol, status.as_u16()).add(1);
     }
 
     /// Counts how long a request took that was replied to.
@@ -205,18 +205,14 @@ impl Stats {
 
     /// How many such replies there were.
     #[must_use]
-    pub(crate) fn replies(&self, endpoint: Endpoint, protocol: Protocol, status: u16) -> u64 {
-        self.replies.0[cell(endpoint, protocol, usize::from(status))].get()
+    pub(crate) fn replies(&self, endpoint: Endpoint, protocol: Protocol, status: u16) -> &Counter {
+        &self.replies.0[family(endpoint, protocol) * STATUSES + usize::from(status).min(STATUSES - 1)]
     }
 
     /// The statuses that can be counted.
     pub(crate) fn statuses() -> impl Iterator<Item = u16> {
         100..STATUSES as u16
     }
-}
-
-fn cell(endpoint: Endpoint, protocol: Protocol, status: usize) -> usize {
-    family(endpoint, protocol) * STATUSES + status.min(STATUSES - 1)
 }
 
 fn family(endpoint: Endpoint, protocol: Protocol) -> usize {
@@ -233,10 +229,10 @@ mod tests {
         stats.reply(Endpoint::Bin, Protocol::Http2, StatusCode::OK);
         stats.reply(Endpoint::Bin, Protocol::Http2, StatusCode::OK);
         stats.reply(Endpoint::Grpc, Protocol::Http2, StatusCode::from_u16(599).unwrap());
-        assert_eq!(stats.replies(Endpoint::Bin, Protocol::Http2, 200), 2);
-        assert_eq!(stats.replies(Endpoint::Grpc, Protocol::Http2, 599), 1);
-        assert_eq!(stats.replies(Endpoint::Bin, Protocol::Http11, 200), 0);
-        assert_eq!(stats.replies(Endpoint::Echo, Protocol::Http10, 200), 0);
+        assert_eq!(stats.replies(Endpoint::Bin, Protocol::Http2, 200).get(), 2);
+        assert_eq!(stats.replies(Endpoint::Grpc, Protocol::Http2, 599).get(), 1);
+        assert_eq!(stats.replies(Endpoint::Bin, Protocol::Http11, 200).get(), 0);
+        assert_eq!(stats.replies(Endpoint::Echo, Protocol::Http10, 200).get(), 0);
     }
 
     #[test]

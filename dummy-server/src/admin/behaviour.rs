@@ -1,37 +1,46 @@
-//! `/behaviour`: what the server does to every request by default, read, replaced and removed while it runs.
+//! `/behaviour`: what the servers of the process do to every request by default, read, replaced and removed while they run.
 
 use std::sync::Arc;
 
-use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use serde_json::json;
 
-use crate::behaviour::{Behaviour, BehaviourState, EXAMPLE_DEFAULT};
+use super::refused;
+use crate::{
+    behaviour::{Behaviour, EXAMPLE_DEFAULT},
+    process::Process,
+};
 
-/// GET, PUT with pairs as in a query, and DELETE: of all servers of the process.
-pub(super) fn routes(servers: Vec<Arc<BehaviourState>>) -> Router {
-    let all: Arc<[Arc<BehaviourState>]> = servers.into();
-    let (read, replaced, removed) = (Arc::clone(&all), Arc::clone(&all), all);
-    let read = async move || said(&read);
-    let replace = async move |text: String| match Behaviour::parse(&text) {
-        Ok(behaviour) => {
-            replaced.iter().for_each(|server| server.set_default(behaviour.clone()));
-            said(&replaced).into_response()
-        }
-        Err(bad) => {
-            let value = json!({ "error": bad.error, "accepted": bad.accepted, "example": EXAMPLE_DEFAULT });
-            (StatusCode::BAD_REQUEST, Json(value)).into_response()
-        }
-    };
-    let remove = async move || {
-        removed.iter().for_each(|server| server.set_default(Behaviour::default()));
-        said(&removed)
-    };
-    Router::new().route("/behaviour", get(read).put(replace).delete(remove))
+/// GET: the canonical form, which PUT takes again.
+pub(super) async fn read(State(process): State<Arc<Process>>) -> Json<serde_json::Value> {
+    // All have the same.
+    let default = process.instances.first().and_then(|server| server.lasting.behaviour.default());
+    Json(json!({ "behaviour": default.map(|default| default.to_string()).unwrap_or_default() }))
 }
 
-/// The canonical form, which PUT takes again.
-fn said(servers: &[Arc<BehaviourState>]) -> Json<serde_json::Value> {
-    // All have the same.
-    let default = servers.first().and_then(|server| server.default()).map(|default| default.to_string());
-    Json(json!({ "behaviour": default.unwrap_or_default() }))
+/// PUT with pairs as in a query.
+pub(super) async fn replace(process: State<Arc<Process>>, text: String) -> Response {
+    match Behaviour::parse(&text) {
+        Ok(behaviour) => set(process, &behaviour).await.into_response(),
+        Err(bad) => {
+            refused(StatusCode::BAD_REQUEST, &bad.error, bad.accepted, EXAMPLE_DEFAULT).into_response()
+        }
+    }
+}
+
+/// DELETE.
+pub(super) async fn remove(process: State<Arc<Process>>) -> Json<serde_json::Value> {
+    set(process, &Behaviour::default()).await
+}
+
+async fn set(process: State<Arc<Process>>, behaviour: &Behaviour) -> Json<serde_json::Value> {
+    for server in &process.instances {
+        server.lasting.behaviour.set_default(behaviour.clone());
+    }
+    read(process).await
 }

@@ -1,19 +1,20 @@
 //! `/connections`: what is open, asked of the workers, so that nothing is shared on the request path.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
+    extract::{RawQuery, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use contract::quantity;
 use serde::Serialize;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::oneshot,
     time::{Instant, timeout_at},
 };
 
-use super::{Figures, Sum};
+use super::figures::Sum;
 use crate::{lifecycle::ConnectionSnapshot, process::Process, protocol::Protocol, worker::ConnectionsQuery};
 
 /// How many are listed unless `?limit=` says otherwise, and at most.
@@ -68,17 +69,25 @@ impl ListedConnection {
 }
 
 /// The list, which `query` may limit.
-pub(super) async fn response(process: &Process, query: Option<&str>) -> Response {
+pub(super) async fn list(State(process): State<Arc<Process>>, RawQuery(query): RawQuery) -> Response {
     let query = query.unwrap_or_default();
-    let Some(most) = limit(query) else {
+    let Some(most) = limit(&query) else {
         let shown: String = query.chars().take(100).flat_map(char::escape_debug).collect();
         let text = format!(
             "invalid query '{shown}'; accepted: limit=1 to limit={LARGEST_LIMIT}; example: limit=100\n"
         );
         return (StatusCode::BAD_REQUEST, text).into_response();
     };
-    let all = Figures::of_all(process);
-    let answers: Vec<_> = all.iter().flat_map(|figures| ask(figures, most)).collect();
+    let mut answers: Vec<PendingAnswer> = Vec::new();
+    for instance in &process.instances {
+        // What has no room in a worker's queue is never answered, and a server that has ended is not asked.
+        let workers = instance.life().workers_to_ask;
+        for (index, worker) in workers.iter().enumerate().filter(|(_, worker)| !worker.is_closed()) {
+            let (answer, answered) = oneshot::channel();
+            let _ = worker.try_send(ConnectionsQuery { most, answer });
+            answers.push((process.label(instance), instance.lasting.first_worker + index, answered));
+        }
+    }
     let (mut connections, mut silent_workers) = (Vec::new(), Vec::new());
     let deadline = Instant::now() + PATIENCE;
     for (instance, worker, answer) in answers {
@@ -91,23 +100,12 @@ pub(super) async fn response(process: &Process, query: Option<&str>) -> Response
     }
     connections.sort_by_key(|connection| connection.id);
     connections.truncate(most);
-    let open = all.iter().map(|figures| Sum::of(&figures.workers).connections_open).sum();
+    let open = process.instances.iter().map(|one| Sum::of(&one.lasting.stats).connections_open).sum();
     super::json(&List { open, connections, silent_workers })
 }
 
 /// The name of a server, the number of a worker, and the way of its answer.
 type PendingAnswer = (Option<&'static str>, usize, oneshot::Receiver<Vec<ConnectionSnapshot>>);
-
-/// Asks all workers of a server that has not ended. What has no room in a worker's queue is never answered.
-fn ask(figures: &Figures, most: usize) -> Vec<PendingAnswer> {
-    let ask = |(index, worker): (usize, &mpsc::Sender<ConnectionsQuery>)| {
-        let (answer, answered) = oneshot::channel();
-        let _ = worker.try_send(ConnectionsQuery { most, answer });
-        (figures.instance, figures.first_worker + index, answered)
-    };
-    let workers = figures.workers_to_ask.iter().enumerate();
-    workers.filter(|(_, worker)| !worker.is_closed()).map(ask).collect()
-}
 
 fn limit(query: &str) -> Option<usize> {
     if query.is_empty() {

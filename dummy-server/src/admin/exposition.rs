@@ -3,8 +3,6 @@
 //! Metrics are written as OpenMetrics. Browsers download that, and some scrapers refuse it, so that only clients that
 //! ask for it get it; all others get Prometheus's own text format.
 
-use std::collections::HashMap;
-
 /// A form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExpositionFormat {
@@ -50,30 +48,19 @@ impl ExpositionFormat {
 
 /// Several expositions in OpenMetrics as one: what they have of the same name stands together, as both forms require it.
 pub(super) fn merged(texts: &[String]) -> String {
+    const HELP: &str = "# HELP ";
+    const END: &str = "# EOF\n";
     let mut families: Vec<(&str, String)> = Vec::new();
-    let mut places = HashMap::new();
-    for text in texts {
-        let (mut place, mut is_new) = (0, false);
-        for line in text.lines().filter(|line| *line != "# EOF") {
-            if let Some(help) = line.strip_prefix("# HELP ") {
-                let name = help.split(' ').next().unwrap_or_default();
-                let next = families.len();
-                place = *places.entry(name).or_insert(next);
-                is_new = place == next;
-                if is_new {
-                    families.push((name, String::new()));
-                }
-            }
-            if let Some((_, family)) = families.get_mut(place)
-                && (is_new || !line.starts_with('#'))
-            {
-                family.extend([line, "\n"]);
-            }
+    // The help comes first.
+    for family in texts.iter().flat_map(|text| text.trim_end_matches(END).split(HELP).skip(1)) {
+        let name = family.split(' ').next().unwrap_or_default();
+        let samples = family.split_inclusive('\n').skip(1).filter(|line| !line.starts_with('#'));
+        match families.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, all)) => all.extend(samples),
+            None => families.push((name, format!("{HELP}{family}"))),
         }
     }
-    let mut out: String = families.into_iter().map(|(_, family)| family).collect();
-    out.push_str("# EOF\n");
-    out
+    families.into_iter().map(|(_, family)| family).chain([END.to_owned()]).collect()
 }
 
 /// OpenMetrics in Prometheus's text format. There, a counter is called as its sample is, with `_total`; there are no

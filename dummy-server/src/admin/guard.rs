@@ -1,13 +1,11 @@
 //! Which clients may use the admin port: with `--admin-token`, only those that send it, except for what probes and
 //! Prometheus ask for; without it all may look, and what changes something is for loopback alone.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use axum::{
-    Router,
-    extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
-    middleware::{self, Next},
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
@@ -33,13 +31,10 @@ impl Guard {
         Self { token, loopback: address.ip().to_canonical().is_loopback() }
     }
 
-    /// Guards all routes, also those that are added later.
-    pub(super) fn before(self, routes: Router) -> Router {
-        routes.layer(middleware::from_fn_with_state(Arc::new(self), check))
-    }
-
-    fn refusal(&self, method: &Method, path: &str, fields: &HeaderMap) -> Option<Response> {
-        if OPEN.contains(&path) {
+    /// The response to a request that is not let in.
+    pub(super) fn refusal(&self, request: &Request) -> Option<Response> {
+        let fields = request.headers();
+        if OPEN.contains(&request.uri().path()) {
             return None;
         }
         if let Some(token) = &self.token {
@@ -53,18 +48,11 @@ impl Guard {
         }
         // A page in a browser of this machine comes from loopback too, and says where the page is from.
         let allowed = self.loopback && !fields.contains_key(header::ORIGIN);
-        (!allowed && !matches!(*method, Method::GET | Method::HEAD)).then(|| {
+        (!allowed && !matches!(*request.method(), Method::GET | Method::HEAD)).then(|| {
             let text =
                 "changes are accepted from loopback only; accepted from elsewhere: a token; example: --admin-token secret\n";
             (StatusCode::FORBIDDEN, text).into_response()
         })
-    }
-}
-
-async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    match guard.refusal(request.method(), request.uri().path(), request.headers()) {
-        Some(refusal) => refusal,
-        None => next.run(request).await,
     }
 }
 
@@ -76,6 +64,8 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
 
     const TOKEN: &str = "open-sesame";
@@ -85,10 +75,10 @@ mod tests {
     }
 
     fn status(guard: &Guard, method: &Method, path: &str, fields: &[(&'static str, &'static str)]) -> u16 {
-        let fields = fields
-            .iter()
-            .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)));
-        guard.refusal(method, path, &fields.collect()).map_or(200, |refusal| refusal.status().as_u16())
+        let request = Request::builder().method(method).uri(path);
+        let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let refusal = guard.refusal(&request.body(Body::empty()).unwrap());
+        refusal.map_or(200, |refusal| refusal.status().as_u16())
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::Path,
+    extract::{Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -14,10 +14,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{
-    figures::{Figures, Sum},
-    readiness,
-};
+use super::{Refused, figures::Sum, readiness, refused};
 use crate::process::{Condition, Instance, Process, RestartError};
 
 /// How long a server that is killed is waited for. One that is stuck is shown as killed all the same.
@@ -27,32 +24,28 @@ const END: Duration = Duration::from_secs(2);
 const ACTIONS: [&str; 5] = ["drain", "kill", "start", "unhealthy", "healthy"];
 
 /// All of `/instances`.
-pub(super) fn routes(process: Arc<Process>) -> Router {
-    let (listed, one, probed, asked) =
-        (Arc::clone(&process), Arc::clone(&process), Arc::clone(&process), process);
-    let list = async move || super::json(&json!({ "instances": shown(&listed, |_| true) }));
-    let show = async move |Path(name): Path<String>| {
-        find(&one, &name).map(|instance| reply(&one, instance)).into_response()
-    };
-    let ready = async move |Path(name): Path<String>| {
-        let phase = probed.common.shutdown.phase();
-        find(&probed, &name).map(|instance| readiness(phase, instance.is_ready())).into_response()
-    };
-    let act = async move |Path((name, action)): Path<(String, String)>| {
-        let instance = match find(&asked, &name) {
-            Ok(instance) => instance,
-            Err(unknown) => return unknown.into_response(),
-        };
-        match act(&asked, instance, &action).await {
-            Ok(()) => reply(&asked, instance),
-            Err(refused) => refused.into_response(),
-        }
-    };
+pub(super) fn routes() -> Router<Arc<Process>> {
     Router::new()
         .route("/instances", get(list))
         .route("/instances/{name}", get(show))
         .route("/instances/{name}/readyz", get(ready))
         .route("/instances/{name}/{action}", post(act))
+}
+
+async fn list(State(process): State<Arc<Process>>) -> Response {
+    let shown: Vec<_> = process.instances.iter().map(|instance| Shown::of(instance)).collect();
+    super::json(&json!({ "instances": shown }))
+}
+
+async fn show(State(process): State<Arc<Process>>, Path(name): Path<String>) -> Result<Response, Refused> {
+    Ok(super::json(&Shown::of(find(&process, &name)?)))
+}
+
+async fn ready(
+    State(process): State<Arc<Process>>,
+    Path(name): Path<String>,
+) -> Result<impl IntoResponse, Refused> {
+    Ok(readiness(process.common.shutdown.phase(), find(&process, &name)?.is_ready()))
 }
 
 /// A server as it is shown.
@@ -80,13 +73,11 @@ struct ShownAddresses {
     tls: Option<String>,
 }
 
-fn shown(process: &Process, wanted: impl Fn(&Instance) -> bool) -> Vec<Shown> {
-    let figures = Figures::of_all(process);
-    let all = process.instances.iter().zip(figures).filter(|(instance, _)| wanted(instance));
-    all.map(|(instance, figures)| {
-        let (addresses, sum) = (instance.addresses(), Sum::of(&figures.workers));
-        Shown {
-            name: instance.name(),
+impl Shown {
+    fn of(instance: &Instance) -> Self {
+        let (addresses, sum) = (instance.addresses(), Sum::of(&instance.lasting.stats));
+        Self {
+            name: instance.lasting.name,
             phase: instance.condition(),
             ready: instance.is_ready(),
             addresses: ShownAddresses {
@@ -99,48 +90,30 @@ fn shown(process: &Process, wanted: impl Fn(&Instance) -> bool) -> Vec<Shown> {
             connections: sum.connections_open,
             requests: sum.requests,
             in_flight: sum.in_flight,
-            workers: figures.workers.len(),
+            workers: instance.lasting.stats.len(),
         }
-    })
-    .collect()
-}
-
-fn reply(process: &Process, instance: &Instance) -> Response {
-    let mut shown = shown(process, |other| other.name() == instance.name());
-    super::json(&shown.pop())
+    }
 }
 
 fn find<'a>(process: &'a Process, name: &str) -> Result<&'a Instance, Refused> {
     process.instance(name).ok_or_else(|| {
-        let names: Vec<_> = process.instances.iter().map(Instance::name).collect();
+        let names: Vec<_> = process.instances.iter().map(|instance| instance.lasting.name).collect();
         let example = format!("/instances/{}", names.first().unwrap_or(&""));
         refused(StatusCode::NOT_FOUND, &format!("unknown instance '{name}'"), &names.join(", "), &example)
     })
 }
 
-/// What is not done: what is wrong, what is accepted, and an example.
-struct Refused {
-    status: StatusCode,
-    said: serde_json::Value,
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        (self.status, axum::Json(self.said)).into_response()
-    }
-}
-
-fn refused(status: StatusCode, error: &str, accepted: &str, example: &str) -> Refused {
-    Refused { status, said: json!({ "error": error, "accepted": accepted, "example": example }) }
-}
-
 /// Has the server do it, as far as that is done soon.
-async fn act(process: &Process, instance: &Instance, action: &str) -> Result<(), Refused> {
-    let name = instance.name();
+async fn act(
+    State(process): State<Arc<Process>>,
+    Path((name, action)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    let instance = find(&process, &name)?;
+    let name = instance.lasting.name;
     let (life, condition) = (instance.life(), instance.condition());
     let is_running = matches!(condition, Condition::Serving | Condition::Draining);
     let over = || {
-        let what = match action {
+        let what = match action.as_str() {
             "drain" => "can't be drained",
             "kill" => "can't be killed",
             _ => "has no health to change",
@@ -149,7 +122,7 @@ async fn act(process: &Process, instance: &Instance, action: &str) -> Result<(),
         let example = format!("POST /instances/{name}/start");
         Err(refused(StatusCode::CONFLICT, &error, "start", &example))
     };
-    match action {
+    match action.as_str() {
         // What has happened already is not an error.
         "drain" if condition == Condition::Draining => {}
         "kill" if condition == Condition::Killed => {}
@@ -174,7 +147,7 @@ async fn act(process: &Process, instance: &Instance, action: &str) -> Result<(),
             return Err(refused(StatusCode::NOT_FOUND, &error, &ACTIONS.join(", "), &example));
         }
     }
-    Ok(())
+    Ok(super::json(&Shown::of(instance)))
 }
 
 fn not_started(name: &str, error: &RestartError) -> Refused {

@@ -6,7 +6,6 @@ mod connections;
 mod exposition;
 mod figures;
 mod guard;
-mod handshakes;
 mod instances;
 mod ledger;
 mod metrics;
@@ -17,18 +16,16 @@ mod profile;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
-    extract::RawQuery,
+    Json, Router,
+    extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
+use serde_json::json;
 use tokio::sync::oneshot;
 
-use self::{
-    figures::{Figures, Sum},
-    guard::Guard,
-};
+use self::{figures::Sum, guard::Guard};
 use crate::{drain::Phase, listener::Bound, process::Process, settings::Config};
 
 /// Runs until `done`, which comes when the last worker has ended.
@@ -41,12 +38,14 @@ pub(crate) async fn run(
 ) {
     let timeout = config.limits.header_timeout;
     if let Some((address, listener)) = admin {
-        let routes = port::tracked(routes(&config, &process));
-        let guarded = Guard::new(config.admin_token.clone(), address).before(routes);
-        port::serve(listener, pages::refused_at(address, guarded), timeout);
+        let guard = Guard::new(config.admin_token.clone(), address);
+        let refusal =
+            move |request: &Request| pages::refusal(address, request).or_else(|| guard.refusal(request));
+        port::serve(listener, routes(&config, &process), timeout, refusal);
     }
     if let Some((address, listener)) = pprof {
-        port::serve(listener, pages::refused_at(address, port::tracked(profile::routes())), timeout);
+        let refusal = move |request: &Request| pages::refusal(address, request);
+        port::serve(listener, profile::routes(), timeout, refusal);
     }
     if let Some(interval) = config.mem_interval {
         tokio::task::spawn_local(log_figures(Arc::clone(&process), interval));
@@ -62,38 +61,36 @@ pub(crate) async fn run(
 }
 
 fn routes(config: &Config, process: &Arc<Process>) -> Router {
-    let own = || Arc::clone(process);
-    let ready = {
-        let process = own();
-        async move || readiness(process.common.shutdown.phase(), process.is_ready())
-    };
-    let shown = serde_json::json!({
+    let shown = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "listening": listening(process),
         // Fails only for maps with keys that are not strings.
         "config": serde_json::to_value(config).unwrap_or_default(),
     });
-    let connections = {
-        let process = own();
-        async move |RawQuery(query): RawQuery| connections::response(&process, query.as_deref()).await
+    let ready = async |State(process): State<Arc<Process>>| {
+        readiness(process.common.shutdown.phase(), process.is_ready())
     };
-    let metrics = {
-        let (process, memory_budget) = (own(), config.memory_budget);
-        async move |fields: HeaderMap| metrics::response(&process, memory_budget, &fields)
-    };
-    let ledger = {
-        let process = own();
-        async move |RawQuery(query): RawQuery| ledger::response(&process, query.as_deref()).await
+    let budget = config.memory_budget;
+    let metrics = async move |State(process): State<Arc<Process>>, fields: HeaderMap| {
+        metrics::response(&process, budget, &fields)
     };
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .merge(behaviour::routes(process.instances.iter().map(|one| Arc::clone(one.behaviour())).collect()))
-        .merge(instances::routes(own()))
+        .route("/behaviour", get(behaviour::read).put(behaviour::replace).delete(behaviour::remove))
+        .merge(instances::routes())
         .route("/metrics", get(metrics))
-        .route("/connections", get(connections))
-        .route("/ledger", get(ledger))
+        .route("/connections", get(connections::list))
+        .route("/ledger", get(ledger::statements))
         .route("/config", get(async move || json(&shown)))
+        .with_state(Arc::clone(process))
+}
+
+/// What is not done: what is wrong, what is accepted, and an example.
+type Refused = (StatusCode, Json<serde_json::Value>);
+
+fn refused(status: StatusCode, error: &str, accepted: &str, example: &str) -> Refused {
+    (status, Json(json!({ "error": error, "accepted": accepted, "example": example })))
 }
 
 /// Whether to send new requests: not when the process is to end, or nothing in it wants them.
@@ -126,8 +123,8 @@ async fn log_figures(process: Arc<Process>, interval: Duration) {
     let mut before = Sum::default();
     loop {
         ticks.tick().await;
-        let workers: Vec<_> = Figures::of_all(&process).into_iter().flat_map(|one| one.workers).collect();
-        let sum = Sum::of(&workers);
+        let workers = process.instances.iter().flat_map(|instance| &instance.lasting.stats);
+        let sum = Sum::of(&workers.cloned().collect::<Vec<_>>());
         tracing::info!(
             resident_mib = figures::resident_bytes().map(|bytes| bytes >> 20),
             connections_open = sum.connections_open,

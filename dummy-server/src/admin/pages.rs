@@ -7,29 +7,21 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::{
-    Router,
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, StatusCode, Uri, header, uri::Authority},
-    middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// Refuses requests of web pages at a port with this address.
-pub(super) fn refused_at(address: SocketAddr, routes: Router) -> Router {
-    routes.layer(middleware::from_fn_with_state(address, check))
-}
-
-async fn check(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
-    match refusal(address, request.uri(), request.headers()) {
-        Some(reason) => (StatusCode::FORBIDDEN, format!("{reason}\n")).into_response(),
-        None => next.run(request).await,
-    }
+/// The response to a request of a web page at a port with this address.
+pub(super) fn refusal(address: SocketAddr, request: &Request) -> Option<Response> {
+    let reason = reason(address, request.uri(), request.headers())?;
+    Some((StatusCode::FORBIDDEN, format!("{reason}\n")).into_response())
 }
 
 /// Why a request is not answered.
-fn refusal(address: SocketAddr, uri: &Uri, fields: &HeaderMap) -> Option<String> {
+fn reason(address: SocketAddr, uri: &Uri, fields: &HeaderMap) -> Option<String> {
     let curl = |path| format!("use another client, such as: curl http://{address}{path}");
     for site in fields.get_all(SEC_FETCH_SITE) {
         if !matches!(site.as_bytes(), b"none" | b"same-origin") {
@@ -91,7 +83,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
-        refusal(address.parse().unwrap(), &Uri::from_static("/config"), &fields)
+        reason(address.parse().unwrap(), &Uri::from_static("/config"), &fields)
     }
 
     #[test]
@@ -148,6 +140,6 @@ mod tests {
     fn a_target_in_absolute_form_goes_before_the_host() {
         let fields = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static("localhost"))]);
         let uri = Uri::from_static("http://evil.example/config");
-        assert!(refusal(LOOPBACK.parse().unwrap(), &uri, &fields).is_some());
+        assert!(reason(LOOPBACK.parse().unwrap(), &uri, &fields).is_some());
     }
 }

@@ -9,7 +9,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -26,6 +26,7 @@ use runtime::mutex::lock;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
+    sync::oneshot,
     time::{Instant, Sleep, sleep, sleep_until},
 };
 
@@ -40,13 +41,24 @@ const MAX_BODY: usize = 64 << 10;
 /// The pause after a connection that could not be accepted.
 const BACK_OFF: Duration = Duration::from_millis(20);
 
-/// Lets a port's requests be tracked: to be the innermost layer of its routes.
-pub(super) fn tracked(routes: Router) -> Router {
-    routes.layer(middleware::from_fn(track))
-}
-
-/// Serves a port for as long as the runtime lives.
-pub(super) fn serve(listener: std::net::TcpListener, routes: Router, header_timeout: Option<Duration>) {
+/// Serves a port for as long as the runtime lives. A request that is to be refused has a `refusal`.
+pub(super) fn serve(
+    listener: std::net::TcpListener,
+    routes: Router,
+    header_timeout: Option<Duration>,
+    refusal: impl Fn(&Request) -> Option<Response> + Clone + Send + Sync + 'static,
+) {
+    let refuse = middleware::from_fn(move |request: Request, next: Next| {
+        let refused = refusal(&request);
+        async move {
+            match refused {
+                Some(refused) => refused,
+                None => next.run(request).await,
+            }
+        }
+    });
+    // What is refused is not read.
+    let routes = routes.layer(middleware::from_fn(track)).layer(refuse);
     let timeout = header_timeout.map_or(LONGEST_WAIT, |timeout| timeout.min(LONGEST_WAIT));
     tokio::task::spawn_local(async move {
         let served = match TcpListener::from_std(listener) {
@@ -87,16 +99,16 @@ struct Progress {
     requests: usize,
     /// Since when the client keeps the server waiting, if there are no such requests.
     since: Instant,
-    /// Its place is needed.
-    evicted: bool,
-    /// The task to wake when it is.
-    waker: Option<Waker>,
+    /// Until its place is needed.
+    open: Option<oneshot::Sender<()>>,
 }
 
 impl TrackedConnection {
-    fn new() -> Self {
-        let since = Instant::now();
-        Self(Arc::new(Mutex::new(Progress { requests: 0, since, evicted: false, waker: None })))
+    /// What is received, without a value, when its place is needed is returned beside it.
+    fn new() -> (Self, oneshot::Receiver<()>) {
+        let (open, evicted) = oneshot::channel();
+        let progress = Progress { requests: 0, since: Instant::now(), open: Some(open) };
+        (Self(Arc::new(Mutex::new(progress))), evicted)
     }
 
     fn begin_request(&self) -> Busy {
@@ -107,14 +119,7 @@ impl TrackedConnection {
     /// Closes it if no request of it is being answered.
     fn evict(&self) -> bool {
         let mut progress = lock(&self.0);
-        let idle = progress.requests == 0 && !progress.evicted;
-        if idle {
-            progress.evicted = true;
-            if let Some(waker) = progress.waker.take() {
-                waker.wake();
-            }
-        }
-        idle
+        progress.requests == 0 && progress.open.take().is_some()
     }
 }
 
@@ -152,14 +157,15 @@ impl LimitedListener {
     /// `None` when all connections are being answered, of which there are as many as may be.
     fn admit(&mut self, socket: TcpStream) -> Option<LimitedStream> {
         // A connection that has ended, or is about to, is known here alone.
-        self.open.retain(|connection| Arc::strong_count(&connection.0) > 1 && !lock(&connection.0).evicted);
+        self.open
+            .retain(|connection| Arc::strong_count(&connection.0) > 1 && lock(&connection.0).open.is_some());
         if self.open.len() >= MAX_CONNECTIONS && !self.make_room() {
             return None;
         }
-        let connection = TrackedConnection::new();
+        let (connection, evicted) = TrackedConnection::new();
         self.open.push(connection.clone());
-        let timer = Box::pin(sleep(self.timeout));
-        Some(LimitedStream { socket, connection, timeout: self.timeout, timer })
+        let (timeout, timer) = (self.timeout, Box::pin(sleep(self.timeout)));
+        Some(LimitedStream { socket, connection, evicted, is_over: false, timeout, timer })
     }
 }
 
@@ -195,21 +201,25 @@ impl Listener for LimitedListener {
 struct LimitedStream {
     socket: TcpStream,
     connection: TrackedConnection,
+    evicted: oneshot::Receiver<()>,
+    is_over: bool,
     timeout: Duration,
     timer: Pin<Box<Sleep>>,
 }
 
 impl LimitedStream {
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        let deadline = {
-            let mut progress = lock(&self.connection.0);
-            if progress.evicted {
-                return true;
-            }
-            progress.waker = Some(cx.waker().clone());
-            (progress.requests == 0).then(|| progress.since + self.timeout)
-        };
-        let Some(deadline) = deadline else { return false };
+        self.is_over = self.is_over || Pin::new(&mut self.evicted).poll(cx).is_ready() || self.is_late(cx);
+        self.is_over
+    }
+
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let progress = lock(&self.connection.0);
+        if progress.requests > 0 {
+            return false;
+        }
+        let deadline = progress.since + self.timeout;
+        drop(progress);
         if self.timer.deadline() != deadline {
             self.timer.set(sleep_until(deadline));
         }

@@ -12,11 +12,9 @@ use std::{
 
 use super::{Common, life::Lasting, life::Life};
 use crate::{
-    behaviour,
     drain::Phase,
     ledger::Aggregator,
     listener::{Addresses, BindError, Listeners},
-    stats::Stats,
 };
 
 /// The condition of a server.
@@ -57,7 +55,7 @@ const MAX_PAST_SIZE: usize = 16 << 20;
 /// A server of the process, which may end and start again.
 #[derive(Debug)]
 pub(crate) struct Instance {
-    lasting: Lasting,
+    pub(crate) lasting: Lasting,
     /// The present one, or the last.
     life: Mutex<Life>,
     /// Where those before it that were drained have left what they had seen of verified runs, the last ones.
@@ -71,27 +69,9 @@ impl Instance {
         Ok(Self { lasting, life, past: Mutex::default(), starts: AtomicU64::new(1) })
     }
 
-    pub(crate) fn name(&self) -> &'static str {
-        self.lasting.name
-    }
-
     /// Where it listens, or did.
     pub(crate) fn addresses(&self) -> Addresses {
         self.life().addresses
-    }
-
-    /// The number in the process of its first worker.
-    pub(crate) fn first_worker(&self) -> usize {
-        self.lasting.first_worker
-    }
-
-    /// What it has counted since the process began, by worker.
-    pub(crate) fn stats(&self) -> &[Arc<Stats>] {
-        &self.lasting.stats
-    }
-
-    pub(crate) fn behaviour(&self) -> &Arc<behaviour::BehaviourState> {
-        &self.lasting.behaviour
     }
 
     /// How often it was started.

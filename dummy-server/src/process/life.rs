@@ -32,13 +32,13 @@ const QUESTIONS: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Lasting {
     /// One short text per server, so that each reply can borrow it.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     pub(super) config: Arc<Config>,
     /// The number in the process of its first worker.
-    pub(super) first_worker: usize,
-    pub(super) behaviour: Arc<behaviour::BehaviourState>,
+    pub(crate) first_worker: usize,
+    pub(crate) behaviour: Arc<behaviour::BehaviourState>,
     /// By worker.
-    pub(super) stats: Vec<Arc<Stats>>,
+    pub(crate) stats: Vec<Arc<Stats>>,
     /// By worker; empty without a log.
     pub(super) lines: Mutex<Vec<access_log::Queue>>,
 }

@@ -42,7 +42,7 @@ pub(crate) struct Common {
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) common: Common,
-    pub(crate) instances: Vec<Instance>,
+    pub(crate) instances: Vec<Arc<Instance>>,
     /// Where the ports of the process are.
     pub(crate) addresses: Addresses,
 }
@@ -78,12 +78,10 @@ impl Process {
         // Before the first line can be written.
         let writer = log.map(access_log::Queues::start).transpose()?;
         let start = |(lasting, listeners): (life::Lasting, Listeners)| {
-            if let Ok(default) = Behaviour::parse(&config.behaviour)
-                && !config.behaviour.is_empty()
-            {
+            if let Ok(default) = Behaviour::parse(&config.behaviour) {
                 lasting.behaviour.set_default(default);
             }
-            Instance::start(lasting, listeners, &common)
+            Instance::start(lasting, listeners, &common).map(Arc::new)
         };
         let instances = instances.into_iter().map(start).collect::<io::Result<_>>()?;
         Ok((Self { common, instances, addresses }, writer))
@@ -91,7 +89,12 @@ impl Process {
 
     /// The server of this name.
     pub(crate) fn instance(&self, name: &str) -> Option<&Instance> {
-        self.instances.iter().find(|instance| instance.name() == name)
+        self.instances.iter().find(|instance| instance.lasting.name == name).map(Arc::as_ref)
+    }
+
+    /// What a server is called where there are several.
+    pub(crate) fn label(&self, instance: &Instance) -> Option<&'static str> {
+        self.has_several().then_some(instance.lasting.name)
     }
 
     /// Whether there is more than one server.
@@ -101,7 +104,7 @@ impl Process {
 
     /// Whether new requests are welcome at any of the servers.
     pub(crate) fn is_ready(&self) -> bool {
-        self.instances.iter().any(Instance::is_ready)
+        self.instances.iter().any(|instance| instance.is_ready())
     }
 
     /// Open connections of all servers.
@@ -111,7 +114,7 @@ impl Process {
 
     /// No server starts again: the access log ends when the last worker has.
     pub(crate) fn close_log(&self) {
-        self.instances.iter().for_each(Instance::close_log);
+        self.instances.iter().for_each(|instance| instance.close_log());
     }
 
     /// Says where it listens: one line for each server where there are several, and one for the ports of the process. The
@@ -120,8 +123,9 @@ impl Process {
         if !self.has_several() {
             return vec![format!("listening {}", self.addresses)];
         }
-        let of_instance =
-            |instance: &Instance| format!("{} listening {}", instance.name(), instance.addresses());
+        let of_instance = |instance: &Arc<Instance>| {
+            format!("{} listening {}", instance.lasting.name, instance.addresses())
+        };
         let mut last = "listening".to_owned();
         for (name, address) in [("admin", self.addresses.admin), ("pprof", self.addresses.pprof)] {
             if let Some(address) = address {

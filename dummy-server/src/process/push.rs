@@ -13,7 +13,7 @@ use std::{
 use contract::ledger::Statement;
 use http1::{Version, write};
 
-use super::{Instance, Process};
+use super::Process;
 use crate::{ledger::Aggregator, settings::PushUrl};
 
 /// How long it may take in all.
@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Posts all of it, one ledger after the other, those of the last runs first, and again what can't be posted. It takes no longer
 /// than `patience`, and not long in any case.
 pub(crate) fn push(process: &Process, url: &PushUrl, patience: Duration) {
-    let aggregators: Vec<_> = process.instances.iter().flat_map(Instance::aggregators).collect();
+    let aggregators: Vec<_> = process.instances.iter().flat_map(|instance| instance.aggregators()).collect();
     if aggregators.iter().all(|aggregator| aggregator.left_of().is_empty()) {
         return;
     }
