@@ -80,21 +80,22 @@ struct Place {
 }
 
 impl Fleet {
-    /// Without workers as yet. `in_process`: the accept loops of all fleets of the process.
-    pub(crate) fn new(accept_loops: usize, in_process: usize) -> Self {
-        Self {
-            seats: Vec::new(),
+    /// Of this number of workers, with the inbox of each, for the connections that others hand over to it. `in_process`: the
+    /// accept loops of all fleets of the process.
+    pub(crate) fn new(
+        workers: usize,
+        accept_loops: usize,
+        in_process: usize,
+    ) -> (Self, Vec<mpsc::Receiver<Arrived>>) {
+        let (inboxes, receivers): (Vec<_>, _) = (0..workers).map(|_| mpsc::channel(INBOX)).unzip();
+        let seats = inboxes.into_iter().map(|inbox| Place { open: AtomicUsize::new(0), inbox });
+        let fleet = Self {
+            seats: seats.collect(),
             open: AtomicU64::new(0),
             accepting: AtomicUsize::new(accept_loops),
             first_reserved_file: first_reserved_file(runtime::files::limit(), in_process as u64),
-        }
-    }
-
-    /// Adds a worker, and returns the inbox of the connections that others hand over to it.
-    pub(crate) fn add_worker(&mut self) -> mpsc::Receiver<Arrived> {
-        let (inbox, receiver) = mpsc::channel(INBOX);
-        self.seats.push(Place { open: AtomicUsize::new(0), inbox });
-        receiver
+        };
+        (fleet, receivers)
     }
 
     /// Whether a connection has taken a file from the reserve: the lowest one that was free.

@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use runtime::mutex::lock;
 use tokio::sync::{mpsc, watch};
-use transport::{Listener, listen::SocketFile};
+use transport::listen::SocketFile;
 
 use super::{Alive, Common};
 use crate::{
@@ -19,8 +19,8 @@ use crate::{
     ended::WorkerEnd,
     fleet::{Arrived, Fleet},
     ledger::{self, Aggregator},
-    listener::{Addresses, Listeners},
-    settings::{Config, Port},
+    listener::{Addresses, Listeners, Ports},
+    settings::Config,
     stats::Stats,
     worker::{ConnectionsQuery, Server, Worker},
 };
@@ -81,38 +81,19 @@ pub(crate) struct Life {
     _files: Arc<Vec<SocketFile>>,
 }
 
-/// What one worker is started with, and nobody else has.
-struct Seat {
-    inbox: mpsc::Receiver<Arrived>,
-    stats: Arc<Stats>,
-    questions: mpsc::Receiver<ConnectionsQuery>,
-    ledger_questions: mpsc::Receiver<ledger::LedgerQuery>,
-    lines: Option<access_log::Queue>,
-    listeners: Vec<(Port, Listener)>,
-}
+/// What reaches one worker: connections, and questions of both kinds.
+type Receivers =
+    (mpsc::Receiver<Arrived>, (mpsc::Receiver<ConnectionsQuery>, mpsc::Receiver<ledger::LedgerQuery>));
 
 impl Life {
     /// Starts a server on these ports.
     pub(super) fn start(lasting: &Lasting, listeners: Listeners, common: &Common) -> io::Result<Self> {
-        let Listeners { addresses, mut ports, files } = listeners;
-        let mut fleet = Fleet::new(ports.open(), common.accept_loops);
-        let (mut seats, mut workers_to_ask) = (Vec::new(), Vec::new());
-        let lines = lock(&lasting.lines).clone();
-        let (aggregator, ledger_questions) = Aggregator::new(lasting.name, lasting.stats.len());
-        let aggregator = Arc::new(aggregator);
-        for ((index, stats), ledger_questions) in lasting.stats.iter().enumerate().zip(ledger_questions) {
-            let (sender, questions) = mpsc::channel(QUESTIONS);
-            workers_to_ask.push(sender);
-            seats.push(Seat {
-                inbox: fleet.add_worker(),
-                stats: Arc::clone(stats),
-                questions,
-                ledger_questions,
-                lines: lines.get(index).cloned(),
-                listeners: ports.of_next_worker(),
-            });
-        }
-        let fleet = Arc::new(fleet);
+        let Listeners { addresses, ports, files } = listeners;
+        let workers = lasting.stats.len();
+        let (fleet, inboxes) = Fleet::new(workers, ports.open(), common.accept_loops);
+        let (workers_to_ask, questions): (_, Vec<_>) = (0..workers).map(|_| mpsc::channel(QUESTIONS)).unzip();
+        let (aggregator, ledger_questions) = Aggregator::new(lasting.name, workers);
+        let (fleet, aggregator) = (Arc::new(fleet), Arc::new(aggregator));
         let server = Server {
             first_worker: lasting.first_worker,
             all_workers: common.workers,
@@ -136,8 +117,10 @@ impl Life {
             alive: Arc::clone(&alive),
             _files: Arc::new(files),
         };
-        let ends = seats.iter().map(|_| common.ends.worker(&alive)).collect();
-        if let Err(error) = spawn_workers(&server, seats, ends) {
+        // All are counted before the first of them can end.
+        let ends: Vec<_> = (0..workers).map(|_| common.ends.worker(&alive)).collect();
+        let receivers = inboxes.into_iter().zip(questions.into_iter().zip(ledger_questions));
+        if let Err(error) = spawn_workers(&server, lasting, ports, ends.into_iter().zip(receivers)) {
             // Those that have started end.
             life.shutdown.kill();
             return Err(error);
@@ -166,14 +149,19 @@ impl Life {
     }
 }
 
-/// Starts a worker in each seat.
-fn spawn_workers(server: &Server, seats: Vec<Seat>, ends: Vec<WorkerEnd>) -> io::Result<()> {
+/// Starts the workers of a server.
+fn spawn_workers(
+    server: &Server,
+    lasting: &Lasting,
+    mut ports: Ports,
+    workers: impl Iterator<Item = (WorkerEnd, Receivers)>,
+) -> io::Result<()> {
     let cpus = if server.config.pin_cpus { runtime::affinity::allowed() } else { Vec::new() };
-    for (index, (seat, end)) in seats.into_iter().zip(ends).enumerate() {
+    for (index, (end, (inbox, questions))) in workers.enumerate() {
         let number = server.first_worker + index;
         let cpu = cpus.get(number % cpus.len().max(1)).copied();
-        let server = server.clone();
-        let Seat { inbox, stats, questions, ledger_questions, lines, listeners } = seat;
+        let (server, listeners) = (server.clone(), ports.of_next_worker());
+        let (stats, lines) = (Arc::clone(&lasting.stats[index]), lock(&lasting.lines).get(index).cloned());
         runtime::worker::spawn(&format!("worker-{number}"), cpu, move || {
             end.run(async move {
                 let worker = Worker::new(index, server, stats, lines);
@@ -181,7 +169,7 @@ fn spawn_workers(server: &Server, seats: Vec<Seat>, ends: Vec<WorkerEnd>) -> io:
                     .into_iter()
                     .map(|(port, listener)| accept::run(listener, port, Rc::clone(&worker)))
                     .collect();
-                worker.run(accepting, inbox, (questions, ledger_questions)).await
+                worker.run(accepting, inbox, questions).await
             })
         })?;
     }
