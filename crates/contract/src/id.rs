@@ -27,7 +27,7 @@ pub(crate) const ATTEMPT: usize = 29;
 pub(crate) const LOW: Range<usize> = NUMBER + 8..NUMBER + 16;
 
 /// Which request it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Id {
     /// Drawn by the run: most likely no other has it.
     pub run: u32,

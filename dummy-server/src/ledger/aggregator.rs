@@ -67,12 +67,11 @@ impl Aggregator {
         let (workers, questions): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(QUESTIONS)).unzip();
         // Drawn from what the process draws for its hash tables.
         let epoch = RandomState::new().hash_one(std::process::id()) as u32;
-        let left = Mutex::default();
         (
             Self {
                 workers,
                 permit: Semaphore::new(1),
-                left,
+                left: Mutex::default(),
                 evicted: Mutex::default(),
                 instance: instance.to_owned(),
                 epoch,
@@ -142,30 +141,12 @@ impl Aggregator {
 
     /// What all workers together have left of a load of a run: all that was seen, once all have ended.
     pub(crate) fn left_statement(&self, run: u32, load: u8) -> Statement {
-        let (mut all, mut pages) = (self.nothing(run, load), Pages::default());
-        for (_, (statement, others)) in &*lock(&self.left) {
-            if (statement.run, statement.load) == (run, load) {
-                all.merge(&mut pages, statement, others);
-            }
-        }
-        all.forgotten += pages.left_out();
-        all.pages = Packed::of(&pages);
+        let (mut all, _) = self.sum(run, load, &[]);
         let evicted = lock(&self.evicted);
         let loads = self.left_of().into_iter().chain(evicted.iter().copied());
         let loads: BTreeSet<u8> = loads.filter(|of| of.0 == run).map(|(_, load)| load).collect();
         all.loads = loads.into_iter().collect();
         all
-    }
-
-    fn nothing(&self, run: u32, load: u8) -> Statement {
-        Statement {
-            version: VERSION,
-            run,
-            load,
-            instance: self.instance.clone(),
-            epoch: self.epoch,
-            ..Statement::default()
-        }
     }
 
     async fn together(
@@ -182,31 +163,40 @@ impl Aggregator {
         let asked = self.workers.iter().enumerate().filter(|(_, worker)| !worker.is_closed());
         let answers: Vec<_> = asked.map(|(index, worker)| (index, ask(worker))).collect();
         let deadline = Instant::now() + PATIENCE;
-        let mut all = self.nothing(run, load);
-        let (mut pages, mut by_several) = (Pages::default(), BTreeSet::new());
-        let mut answered = BTreeSet::new();
+        let mut seen = Vec::new();
         for (worker, answer) in answers {
-            let answer = match timeout_at(deadline, answer).await {
-                Ok(Ok(answer)) => {
-                    answered.insert(worker);
-                    answer
-                }
+            match timeout_at(deadline, answer).await {
+                Ok(Ok(answer)) => seen.push((worker, answer)),
                 // It has ended meanwhile, and left what it had seen.
-                Ok(Err(_)) if self.workers[worker].is_closed() => None,
+                Ok(Err(_)) if self.workers[worker].is_closed() => {}
                 _ => return Err(Unanswered(worker)),
-            };
-            if let Some((statement, others)) = answer {
-                by_several.extend(all.merge(&mut pages, &statement, &others));
             }
         }
-        for (worker, (statement, others)) in &*lock(&self.left) {
-            if (statement.run, statement.load) == (run, load) && !answered.contains(worker) {
-                by_several.extend(all.merge(&mut pages, statement, others));
-            }
+        Ok(self.sum(run, load, &seen))
+    }
+
+    /// What workers have answered together with what others have left, and the numbers that several of them have seen.
+    fn sum(
+        &self,
+        run: u32,
+        load: u8,
+        answers: &[(usize, Option<LoadSightings>)],
+    ) -> (Statement, BTreeSet<u64>) {
+        let (instance, epoch) = (self.instance.clone(), self.epoch);
+        let mut all = Statement { version: VERSION, run, load, instance, epoch, ..Statement::default() };
+        let (mut pages, mut by_several) = (Pages::default(), BTreeSet::new());
+        let left = lock(&self.left);
+        let of_others = left.iter().filter(|(worker, (statement, _))| {
+            (statement.run, statement.load) == (run, load)
+                && !answers.iter().any(|(answered, _)| answered == worker)
+        });
+        let seen = answers.iter().filter_map(|(_, answer)| answer.as_ref());
+        for (statement, others) in seen.chain(of_others.map(|(_, left)| left)) {
+            by_several.extend(all.merge(&mut pages, statement, others));
         }
         all.forgotten += pages.left_out();
         all.pages = Packed::of(&pages);
-        Ok((all, by_several))
+        (all, by_several)
     }
 }
 
@@ -247,7 +237,7 @@ impl Ledger {
 
     pub(super) fn statement(&self, run: u32, load: u8, numbers: &[u64]) -> Option<LoadSightings> {
         let books = self.books.borrow();
-        let Some(book) = books.iter().find(|book| book.is_of(run, load)) else {
+        let Some(book) = books.iter().find(|book| book.key() == (run, load)) else {
             let evicted = self.evicted.borrow();
             let forgotten = evicted.iter().filter(|(key, _)| *key == (run, load)).map(|(_, seen)| seen).sum();
             let counts = Statement { forgotten, ..Statement::default() };

@@ -33,7 +33,7 @@ struct Again {
     counted: u8,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Book {
     /// Of its own among all that its worker has begun.
     pub(super) serial: u64,
@@ -70,22 +70,11 @@ impl Book {
             serial,
             counts: Statement { version: VERSION, run, load, forgotten, ..Statement::default() },
             pages: Pages::of_at_most(0),
-            resent: BTreeMap::new(),
-            refused: BTreeSet::new(),
-            broken: BTreeSet::new(),
-            differing: BTreeSet::new(),
-            out_of_order: BTreeSet::new(),
-            again: BTreeMap::new(),
-            unnoted: None,
-            connections: BTreeSet::new(),
-            samples: Vec::new(),
-            sampled: 0,
-            failures: Vec::new(),
-            repeats: Vec::new(),
-            searches: 0,
+            ..Self::default()
         }
     }
 
+    #[inline]
     pub(super) fn key(&self) -> (u32, u8) {
         (self.counts.run, self.counts.load)
     }
@@ -100,13 +89,9 @@ impl Book {
     }
 
     fn noted(&self) -> usize {
-        let (uploads, resent) = (self.broken.len() + self.differing.len(), self.resent.len());
-        self.out_of_order.len()
-            + resent
-            + self.refused.len()
-            + uploads
-            + self.again.len()
-            + self.connections.len()
+        let keys = [self.refused.len(), self.broken.len(), self.resent.len(), self.again.len()];
+        let numbers = [self.differing.len(), self.out_of_order.len(), self.connections.len()];
+        keys.iter().chain(&numbers).sum()
     }
 
     /// How many heads are kept.
@@ -135,11 +120,6 @@ impl Book {
                 self.connections.insert(connection);
             }
         }
-    }
-
-    #[inline]
-    pub(super) fn is_of(&self, run: u32, load: u8) -> bool {
-        self.counts.run == run && self.counts.load == load
     }
 
     /// A request has arrived: whether it is a first attempt that arrives for the first time, as nearly all are, in a page that is there.

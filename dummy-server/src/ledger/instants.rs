@@ -26,12 +26,14 @@ pub(super) struct SharedClock {
     looked: Cell<u64>,
 }
 
-impl SharedClock {
-    pub(super) fn new() -> Self {
+impl Default for SharedClock {
+    fn default() -> Self {
         let host = runtime::monotonic::shared_by().map(|(boot, namespace)| Host::of(&boot, &namespace));
         Self { host, ahead: Cell::new(0), looked: Cell::new(0) }
     }
+}
 
+impl SharedClock {
     /// Of a request that was seen and replied to then, by the wall clock; none where that has stepped back meanwhile.
     #[inline]
     pub(super) fn instants(&self, received_ns: u64, replied_ns: u64) -> Option<Instants> {
@@ -69,7 +71,7 @@ mod tests {
 
     #[test]
     fn instants_lie_between_readings_of_the_shared_clock() {
-        let clock = SharedClock::new();
+        let clock = SharedClock::default();
         let before = runtime::monotonic::now_ns();
         let received = now_ns();
         let replied = now_ns();
@@ -84,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_wall_clock_that_steps_back_says_nothing_of_requests_under_way_and_is_compared_again() {
-        let clock = SharedClock::new();
+        let clock = SharedClock::default();
         let now = now_ns();
         assert!(clock.instants(now, now - 1).is_none());
         assert!(clock.instants(now - Instants::LONGEST, now).is_none());

@@ -32,7 +32,6 @@ use self::{
     instants::SharedClock,
     past::{Past, Ring},
     sampled::Sampled,
-    uploads::Came,
 };
 use crate::cut::Cut;
 
@@ -48,7 +47,7 @@ const MAX_EVICTED: usize = 1024;
 const MAX_SPARE: usize = 1024;
 
 /// What one worker has seen.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Ledger {
     epoch: u32,
     instance: &'static str,
@@ -90,7 +89,7 @@ pub(crate) struct Sighting {
 }
 
 /// What is known of a request so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct TrackedRequest {
     past: Past,
     /// The book that it is noted in.
@@ -113,22 +112,7 @@ impl Ledger {
     /// Of the server with this name, which drew `epoch` when it started.
     /// Bodies are cut in pieces of `piece` bytes.
     pub(crate) fn new(instance: &'static str, epoch: u32, piece: usize) -> Rc<Self> {
-        let (books, ring, evicted) = (RefCell::default(), RefCell::default(), RefCell::default());
-        Rc::new(Self {
-            epoch,
-            instance,
-            books,
-            ring,
-            evicted,
-            begun: Cell::new(0),
-            size: Cell::new(0),
-            piece,
-            numbered: OnceCell::new(),
-            clock: SharedClock::new(),
-            tokens: RefCell::default(),
-            texts: RefCell::default(),
-            spare: RefCell::default(),
-        })
+        Rc::new(Self { epoch, instance, piece, ..Self::default() })
     }
 
     /// Reads a token; none where something else stands in its place.
@@ -151,7 +135,7 @@ impl Ledger {
         (known.length, known.cut, known.sampled) = (None, None, None);
         let mut books = self.books.borrow_mut();
         let is_next = books.last_mut().is_some_and(|last| {
-            last.is_of(id.run, id.load)
+            last.key() == (id.run, id.load)
                 && came_on.as_ref().is_none_or(|came_on| came_on.counted_by.get() == last.serial)
                 && last.saw_new(id)
         });
@@ -175,7 +159,7 @@ impl Ledger {
     #[inline(never)]
     fn saw_otherwise(&self, books: &mut Vec<Book>, past: &mut Past, came_on: Option<&CameOn<'_>>) -> usize {
         let id = past.id;
-        let at = match books.iter().rposition(|book| book.is_of(id.run, id.load)) {
+        let at = match books.iter().rposition(|book| book.key() == (id.run, id.load)) {
             Some(at) => at,
             None => {
                 self.begin(books, id);
@@ -247,10 +231,6 @@ impl Ledger {
         });
     }
 
-    fn upload_ended(&self, book: u64, id: Id, came: Came) {
-        self.note(book, |book, room| book.upload_ended(id, came, room));
-    }
-
     /// Changes a book, unless it is gone; `change` is given the KiB by which it may grow.
     #[inline]
     fn note(&self, serial: u64, change: impl FnOnce(&mut Book, usize)) {
@@ -290,7 +270,7 @@ impl Sighting {
     /// The head of its reply, as it is sent.
     pub(crate) fn keep_reply(&self, fields: impl FnOnce(u32) -> ReplyHead) {
         if let Some(sampled) = &self.known().sampled {
-            sampled.replied(|| fields(self.known().past.id.run));
+            sampled.reply.get_or_init(|| fields(self.known().past.id.run));
         }
     }
 
@@ -304,7 +284,7 @@ impl Sighting {
     /// The trailers of its reply, as they are sent.
     pub(crate) fn keep_trailers<'f>(&self, fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>) {
         if let Some(sampled) = &self.known().sampled {
-            sampled.replied_with(|| KeptFields::of(self.known().past.id.run, fields));
+            sampled.sent.get_or_init(|| KeptFields::of(self.known().past.id.run, fields));
         }
     }
 
@@ -396,15 +376,6 @@ impl Drop for Sighting {
         if spare.len() < MAX_SPARE {
             spare.push(known);
         }
-    }
-}
-
-impl Default for TrackedRequest {
-    /// Of no request yet.
-    fn default() -> Self {
-        let nobody = Id { run: 0, load: 0, number: 0, attempt: 0 };
-        let past = Past::new(nobody, b"", 0);
-        Self { past, book: 0, length: None, cut: None, is_sampled: false, sampled: None }
     }
 }
 
@@ -505,7 +476,7 @@ mod tests {
         // As often as it comes back, what had gone is counted once.
         assert!(ledger.evicted.borrow().iter().all(|(key, _)| *key != (0, 0)));
         let books = ledger.books.borrow();
-        let again = books.iter().find(|book| book.is_of(0, 0)).unwrap();
+        let again = books.iter().find(|book| book.key() == (0, 0)).unwrap();
         let (statement, pages) = again.statement(("one", 7), &[], &Ring::default());
         assert_eq!((statement.sightings, statement.forgotten, statement.open), (1, 2, 0));
         let (aggregator, _) = Aggregator::new("one", 1);

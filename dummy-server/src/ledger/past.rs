@@ -11,7 +11,7 @@ use contract::{
 const REMEMBERED: usize = 64 << 10;
 
 /// What is known of one sighting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Past {
     pub(super) id: Id,
     pub(super) sighting: u8,
@@ -33,20 +33,8 @@ const METHODS: [&str; 11] =
 impl Past {
     #[inline]
     pub(super) fn new(id: Id, method: &[u8], received_ns: u64) -> Self {
-        let end = End::Open;
         let method = if method == METHODS[0].as_bytes() { 0 } else { place_of(method) };
-        Self {
-            id,
-            sighting: 1,
-            repeat: None,
-            method,
-            status: 0,
-            received_ns,
-            replied_ns: 0,
-            ended_ns: 0,
-            sent: 0,
-            end,
-        }
+        Self { id, sighting: 1, method, received_ns, ..Self::default() }
     }
 
     /// What its end means for its number.

@@ -11,22 +11,14 @@ pub(super) type Trailers = Rc<OnceCell<KeptFields>>;
 pub(super) struct Sampled {
     sample: Sample,
     /// What is written of the reply is known where nothing else is changed.
-    reply: OnceCell<ReplyHead>,
+    pub(super) reply: OnceCell<ReplyHead>,
     pub(super) came: Trailers,
-    sent: OnceCell<KeptFields>,
+    pub(super) sent: OnceCell<KeptFields>,
 }
 
 impl Sampled {
     pub(super) fn new(sample: Sample) -> Self {
         Self { sample, reply: OnceCell::new(), came: Trailers::default(), sent: OnceCell::new() }
-    }
-
-    pub(super) fn replied(&self, head: impl FnOnce() -> ReplyHead) {
-        self.reply.get_or_init(head);
-    }
-
-    pub(super) fn replied_with(&self, trailers: impl FnOnce() -> KeptFields) {
-        self.sent.get_or_init(trailers);
     }
 
     /// A reply that is `whole` has the trailers that were sent, or none.

@@ -95,7 +95,7 @@ impl UploadWatch {
                 }))
             }
         };
-        ledger.upload_ended(book, id, came);
+        ledger.note(book, |book, room| book.upload_ended(id, came, room));
     }
 }
 

@@ -158,10 +158,11 @@ pub struct Entry {
 }
 
 /// How a sighting ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
     /// It has not.
+    #[default]
     Open,
     /// The reply was handed over whole.
     Whole,
