@@ -4,7 +4,6 @@
 //! line for which there is no room is dropped, and its worker counts it.
 
 use std::{
-    borrow::Cow,
     cell::Cell,
     future::poll_fn,
     io::{self, Write},
@@ -17,7 +16,7 @@ use std::{
 };
 
 use contract::field;
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -201,57 +200,39 @@ impl Texts {
     }
 }
 
-/// A line as JSON.
-#[derive(Serialize)]
-struct Json<'a> {
-    time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<SocketAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<Cow<'a, str>>,
-    protocol: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    bytes: u64,
-    duration_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    instance: Option<&'static str>,
+/// As JSON: what does not apply is left out.
+impl Serialize for Line {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let text = |which| self.texts.get(which).map(String::from_utf8_lossy);
+        let mut line = to.serialize_map(None)?;
+        line.serialize_entry("time", &self.time())?;
+        known(&mut line, "peer", self.peer)?;
+        known(&mut line, "method", text(METHOD))?;
+        known(&mut line, "target", text(TARGET))?;
+        line.serialize_entry("protocol", self.protocol.name())?;
+        known(&mut line, "status", self.status)?;
+        line.serialize_entry("bytes", &self.sent)?;
+        line.serialize_entry("duration_ms", &self.duration_ms())?;
+        known(&mut line, "user_agent", text(USER_AGENT))?;
+        known(&mut line, "request_id", text(REQUEST_ID))?;
+        known(&mut line, "trace_id", text(TRACE_ID))?;
+        known(&mut line, "instance", self.instance)?;
+        line.end()
+    }
+}
+
+fn known<M: SerializeMap>(line: &mut M, name: &str, value: Option<impl Serialize>) -> Result<(), M::Error> {
+    value.map_or(Ok(()), |value| line.serialize_entry(name, &value))
 }
 
 impl Line {
     fn write(&self, format: Format, out: &mut Vec<u8>) {
         // Writing to a Vec fails only for maps with keys that are not strings.
         let _ = match format {
-            Format::Json => serde_json::to_writer(&mut *out, &self.json()).map_err(io::Error::from),
+            Format::Json => serde_json::to_writer(&mut *out, self).map_err(io::Error::from),
             Format::Text => self.write_text(out),
         };
         out.push(b'\n');
-    }
-
-    fn json(&self) -> Json<'_> {
-        let text = |which| self.texts.get(which).map(String::from_utf8_lossy);
-        Json {
-            time: self.time(),
-            peer: self.peer,
-            method: text(METHOD),
-            target: text(TARGET),
-            protocol: self.protocol.name(),
-            status: self.status,
-            bytes: self.sent,
-            duration_ms: self.duration_ms(),
-            user_agent: text(USER_AGENT),
-            request_id: text(REQUEST_ID),
-            trace_id: text(TRACE_ID),
-            instance: self.instance,
-        }
     }
 
     fn write_text(&self, out: &mut Vec<u8>) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! A value that is neither shown nor compared faster when it is wrong.
 
-use std::{convert::Infallible, fmt, str::FromStr};
+use std::fmt;
 
 use subtle::ConstantTimeEq as _;
 
@@ -24,14 +24,6 @@ impl Secret {
 impl From<String> for Secret {
     fn from(text: String) -> Self {
         Self(text)
-    }
-}
-
-impl FromStr for Secret {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self(text.to_owned()))
     }
 }
 

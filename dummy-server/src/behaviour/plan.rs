@@ -143,7 +143,7 @@ mod tests {
     use wire::Fields;
 
     use super::{super::BehaviourState, *};
-    use crate::{peer::Peer, protocol::Protocol, settings::Port};
+    use crate::{peer::Peer, protocol::Protocol};
 
     fn plan(text: &str, protocol: Protocol, shared: &Arc<BehaviourState>) -> Plan {
         let head = Head {
@@ -153,7 +153,6 @@ mod tests {
             fields: &Fields::new(),
             pseudo: 0,
             protocol,
-            port: Port::Http,
             peer: &Peer::new(None),
             orders: &Rc::default(),
         };
