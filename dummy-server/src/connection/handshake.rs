@@ -91,7 +91,7 @@ async fn proxy_header(
     });
     match outcome.await {
         Ok((header, length)) => {
-            socket.lifecycle.stats.bytes_received.add(length as u64);
+            socket.lifecycle.accounting.stats.bytes_received.add(length as u64);
             bytes.drain(..length);
             Some((header, bytes))
         }
@@ -117,7 +117,7 @@ async fn tls_handshake(first: Vec<u8>, resources: &Resources, socket: &Rc<Shared
     match outcome.await {
         Some(Ok(facts)) => {
             let facts = facts?;
-            let completed = &socket.lifecycle.stats.handshakes.completed;
+            let completed = &socket.lifecycle.accounting.stats.handshakes.completed;
             completed[facts.version as usize][usize::from(facts.resumed)].add(1);
             Some(facts)
         }

@@ -27,13 +27,13 @@ pub(crate) struct Refusals {
 impl Refusals {
     /// A connection was closed for its PROXY header, or for want of one.
     pub(super) fn proxy(&self, socket: &SharedSocket, error: ProxyError, reason: &dyn Display) {
-        socket.lifecycle.stats.handshakes.proxy_errors[error as usize].add(1);
+        socket.lifecycle.accounting.stats.handshakes.proxy_errors[error as usize].add(1);
         self.proxy[error as usize].warn(socket, error.name(), "PROXY header refused", reason);
     }
 
     /// A handshake of TLS has failed.
     pub(super) fn tls(&self, socket: &SharedSocket, kind: Reason, reason: &dyn Display) {
-        socket.lifecycle.stats.handshakes.failures[kind as usize].add(1);
+        socket.lifecycle.accounting.stats.handshakes.failures[kind as usize].add(1);
         // A client that just goes is a port scan or a balancer's check.
         if kind == Reason::Closed {
             return;

@@ -117,7 +117,7 @@ impl Flight {
 
     /// The reply is known, and its head is written now.
     pub(super) fn replied(&mut self, status: StatusCode, replied_ns: u64) {
-        self.lifecycle.stats.reply(self.endpoint, self.protocol, status);
+        self.lifecycle.accounting.stats.reply(self.endpoint, self.protocol, status);
         self.replied_ns = replied_ns;
         if let Some(sighting) = &mut self.sighting {
             sighting.replied(status.as_u16(), replied_ns);
@@ -152,7 +152,7 @@ impl Flight {
     pub(crate) fn cut(&mut self, cut: Cut, refused: bool) {
         // One that hangs has been counted when it began to.
         if cut != Cut::Hang {
-            self.lifecycle.stats.cut(cut);
+            self.lifecycle.accounting.stats.cut(cut);
         }
         if let Some(sighting) = &mut self.sighting {
             sighting.cut(cut, refused);
@@ -189,12 +189,12 @@ impl Drop for Flight {
             sighting.ended(ended_ns, self.sent);
         }
         if self.replied_ns > 0 {
-            self.lifecycle.stats.took(self.endpoint, self.protocol, duration_ns);
+            self.lifecycle.accounting.stats.took(self.endpoint, self.protocol, duration_ns);
         }
         if let Some(line) = self.line.take()
             && !line.end(duration_ns, self.sent)
         {
-            self.lifecycle.stats.access_log_dropped.add(1);
+            self.lifecycle.accounting.stats.access_log_dropped.add(1);
         }
     }
 }

@@ -183,9 +183,9 @@ fn misbehave(
             let answering = Answering {
                 shared: &exchange.behaviour,
                 worker: exchange.index,
-                stats: &connection.stats,
+                stats: &connection.accounting.stats,
                 // It has been counted already.
-                number: connection.requests(),
+                number: connection.accounting.requests(),
             };
             let endpoint = |upload| ask(exchange, head, upload, way);
             let (directives, answer) =

@@ -1,9 +1,10 @@
-//! All that is known of a connection except its socket: its [orders](orders), its [timeouts](patience), its [`Peer`], and
-//! what it has done so far, counted for itself and for its worker.
+//! All that is known of a connection except its socket: its [orders](orders), its [timeouts](patience), its
+//! [counts](accounting) and its [`Peer`].
 //!
 //! An event that concerns several of them is passed on from here. Nothing is decided here, and nothing here reads or
 //! writes. Endpoints and behaviours see none of it but the [`Orders`] and the [`Peer`].
 
+mod accounting;
 pub(crate) mod orders;
 mod patience;
 
@@ -19,6 +20,7 @@ use std::{
 use transport::stream::Presence;
 
 use self::{
+    accounting::Accounting,
     orders::{Order, Orders},
     patience::Patience,
 };
@@ -50,8 +52,7 @@ pub(crate) struct Lifecycle {
     /// Where it has arrived.
     pub(crate) port: Port,
     pub(crate) peer: Peer,
-    /// Its worker's.
-    pub(crate) stats: Arc<Stats>,
+    pub(crate) accounting: Accounting,
     pub(crate) orders: Rc<Orders>,
     pub(crate) patience: Patience,
     /// What it is called in the list of connections.
@@ -60,13 +61,6 @@ pub(crate) struct Lifecycle {
     pub(crate) counted_by: Cell<u64>,
     /// What it speaks, as far as that is known.
     pub(crate) protocol: Cell<Option<Protocol>>,
-    /// Requests in flight. A WebSocket is one.
-    in_flight: Cell<u32>,
-    /// Requests so far, those in flight among them.
-    requests: Cell<u64>,
-    /// Bytes so far.
-    bytes_received: Cell<u64>,
-    bytes_sent: Cell<u64>,
     /// It was broken off by this end, whatever was in flight.
     broken_off: Cell<bool>,
     /// The last order came while requests were in flight.
@@ -83,16 +77,12 @@ impl Lifecycle {
         Rc::new(Self {
             port,
             peer: Peer::new(addresses),
-            stats,
+            accounting: Accounting::new(stats),
             orders: Rc::default(),
             patience: Patience::new(Instant::now()),
             id: Cell::new(0),
             counted_by: Cell::new(0),
             protocol: Cell::new(None),
-            in_flight: Cell::new(0),
-            requests: Cell::new(0),
-            bytes_received: Cell::new(0),
-            bytes_sent: Cell::new(0),
             broken_off: Cell::new(false),
             cut_short: Cell::new(false),
         })
@@ -101,7 +91,7 @@ impl Lifecycle {
     /// Gives an order; a weaker one than it has changes nothing.
     pub(crate) fn give(&self, order: Order) {
         if self.orders.give(order) {
-            self.cut_short.set(self.is_busy());
+            self.cut_short.set(self.accounting.is_busy());
         }
     }
 
@@ -130,16 +120,14 @@ impl Lifecycle {
     /// Bytes were read.
     #[inline]
     pub(crate) fn received(&self, count: usize) {
-        self.stats.bytes_received.add(count as u64);
-        self.bytes_received.set(self.bytes_received.get() + count as u64);
-        self.patience.received(self.is_busy());
+        self.accounting.received(count);
+        self.patience.received(self.accounting.is_busy());
     }
 
     /// Bytes were written.
     #[inline]
     pub(crate) fn sent(&self, count: usize) {
-        self.stats.bytes_sent.add(count as u64);
-        self.bytes_sent.set(self.bytes_sent.get() + count as u64);
+        self.accounting.sent(count);
         self.patience.sent();
     }
 
@@ -147,45 +135,22 @@ impl Lifecycle {
     #[inline]
     pub(crate) fn request_begun(&self, protocol: Protocol) {
         self.protocol.set(Some(protocol));
-        self.in_flight.set(self.in_flight.get() + 1);
-        self.requests.set(self.requests.get() + 1);
-        self.stats.requests_begun.add(1);
-        if protocol == Protocol::Http2 {
-            self.stats.streams_opened.add(1);
-        }
+        self.accounting.request_begun(protocol);
         self.patience.request_begun();
     }
 
     /// Its reply has been handed over or given up.
     #[inline]
     pub(crate) fn request_ended(&self, protocol: Protocol) {
-        self.in_flight.set(self.in_flight.get() - 1);
-        self.stats.requests_ended.add(1);
-        if protocol == Protocol::Http2 {
-            self.stats.streams_closed.add(1);
-        }
+        self.accounting.request_ended(protocol);
         self.patience.request_ended();
     }
 
     /// The connection was reset, or can't be written to.
     pub(crate) fn lost(&self) {
-        if self.is_busy() {
-            self.stats.clients_gone.add(1);
+        if self.accounting.is_busy() {
+            self.accounting.stats.clients_gone.add(1);
         }
-    }
-
-    fn is_busy(&self) -> bool {
-        self.in_flight.get() > 0
-    }
-
-    /// Requests so far, those in flight among them.
-    pub(crate) fn requests(&self) -> u64 {
-        self.requests.get()
-    }
-
-    /// Bytes that were written so far.
-    pub(crate) fn bytes_sent(&self) -> u64 {
-        self.bytes_sent.get()
     }
 
     /// The client sends nothing more.
@@ -196,17 +161,18 @@ impl Lifecycle {
 
     /// Whether closing now loses no request that was begun. One may still wait in the socket.
     pub(crate) fn may_close(&self) -> bool {
-        let settled = self.patience.had_its_time(self.requests(), Instant::now());
-        let head_begun = self.patience.is_head_open() && self.bytes_received.get() > 0;
-        settled && !self.is_busy() && !head_begun
+        let settled = self.patience.had_its_time(self.accounting.requests(), Instant::now());
+        let head_begun = self.patience.is_head_open() && self.accounting.bytes_received() > 0;
+        settled && !self.accounting.is_busy() && !head_begun
     }
 
     /// Looks at the clock for this connection; `now` is the sweep's. The system is asked for the client's `presence` where
     /// only that can decide it.
     pub(crate) fn sweep(&self, now: Instant, limits: &Limits, presence: impl FnOnce() -> Presence) {
-        let due = self.patience.sweep(now, limits, self.is_busy(), self.orders.strongest(), presence);
+        let due =
+            self.patience.sweep(now, limits, self.accounting.is_busy(), self.orders.strongest(), presence);
         if due.client_gone {
-            self.stats.clients_gone.add(1);
+            self.accounting.stats.clients_gone.add(1);
         }
         self.give(due.order);
         if due.wake {
@@ -221,10 +187,10 @@ impl Lifecycle {
             protocol: self.protocol.get(),
             peer: self.peer.address(),
             age: self.patience.accepted.elapsed(),
-            requests: self.requests(),
-            in_flight: self.in_flight.get(),
-            bytes_received: self.bytes_received.get(),
-            bytes_sent: self.bytes_sent(),
+            requests: self.accounting.requests(),
+            in_flight: self.accounting.in_flight(),
+            bytes_received: self.accounting.bytes_received(),
+            bytes_sent: self.accounting.bytes_sent(),
         }
     }
 }

@@ -59,10 +59,10 @@ pub(super) async fn serve(first: Vec<u8>, resources: &Resources, socket: &Rc<Sha
         End::Closed(ending) => socket::end(socket, ending).await,
         End::Upgrade(options, mut flight) => {
             flight.goes_on();
-            let before = socket.lifecycle.bytes_sent();
+            let before = socket.lifecycle.accounting.bytes_sent();
             let wire = ByteStream::new(Bytes::from(driver.input.rest), Rc::clone(socket));
             websocket::serve(wire, options, context, &socket.lifecycle.orders).await;
-            flight.sent(socket.lifecycle.bytes_sent() - before);
+            flight.sent(socket.lifecycle.accounting.bytes_sent() - before);
             flight.whole();
             socket::send_close_notify(socket).await;
         }
@@ -203,7 +203,7 @@ impl Driver<'_> {
 
     /// Holds no more of large replies that are written.
     fn replies_written(&mut self) {
-        let written = self.socket.lifecycle.bytes_sent();
+        let written = self.socket.lifecycle.accounting.bytes_sent();
         while self.replies.front().is_some_and(|(end, _)| *end <= written) {
             self.replies.pop_front();
         }

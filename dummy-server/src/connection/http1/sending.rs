@@ -83,8 +83,10 @@ impl Driver<'_> {
                 flight.sent(bytes.len() as u64);
                 self.output.push(bytes);
                 if let Some(hold) = flight.take_hold() {
-                    self.replies
-                        .push_back((self.socket.lifecycle.bytes_sent() + self.output.len() as u64, hold));
+                    self.replies.push_back((
+                        self.socket.lifecycle.accounting.bytes_sent() + self.output.len() as u64,
+                        hold,
+                    ));
                 }
             }
             Content::Pattern { mut range, sized: true } if range.left() <= MOST_OUTPUT as u64 => {

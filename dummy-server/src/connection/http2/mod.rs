@@ -72,7 +72,7 @@ pub(super) async fn serve(first: Vec<u8>, resources: &Resources, socket: &Rc<Sha
         given_up: false,
     };
     let how = poll_fn(|cx| driver.poll(cx)).await;
-    socket.lifecycle.stats.http2_ended(driver.error, driver.conn.counters());
+    socket.lifecycle.accounting.stats.http2_ended(driver.error, driver.conn.counters());
     drop(driver);
     socket::end(socket, how).await;
 }

@@ -278,13 +278,13 @@ impl Driver<'_> {
 
     /// A stream goes on when all that is in the output now is on the wire.
     fn wait_for_flush(&mut self, key: Key) {
-        let end = self.socket.lifecycle.bytes_sent() + self.conn.output.len() as u64;
+        let end = self.socket.lifecycle.accounting.bytes_sent() + self.conn.output.len() as u64;
         self.after_flush.push_back((end, key));
     }
 
     /// Streams that wait until what was before is on the wire. True: there were some.
     pub(super) fn go_on_after_flush(&mut self) -> bool {
-        let written = self.socket.lifecycle.bytes_sent();
+        let written = self.socket.lifecycle.accounting.bytes_sent();
         let mut any = false;
         // What they put out now is behind all that.
         for _ in 0..self.after_flush.len() {
