@@ -5,6 +5,7 @@
 
 use std::{
     cell::Cell,
+    fmt::Display,
     future::poll_fn,
     io::{self, Write},
     net::SocketAddr,
@@ -237,17 +238,10 @@ impl Line {
 
     fn write_text(&self, out: &mut Vec<u8>) -> io::Result<()> {
         let text = |which| self.texts.get(which).unwrap_or(b"-").escape_ascii();
-        match self.peer {
-            Some(peer) => write!(out, "{} {peer}", self.time())?,
-            None => write!(out, "{} -", self.time())?,
-        }
+        write!(out, "{} {}", self.time(), or_dash(self.peer))?;
         write!(out, " \"{} {} {}\"", text(METHOD), text(TARGET), self.protocol.name())?;
-        match self.status {
-            Some(status) => write!(out, " {status}")?,
-            None => write!(out, " -")?,
-        }
-        write!(out, " {} {:.3}ms \"{}\"", self.sent, self.duration_ms(), text(USER_AGENT))?;
-        write!(out, " \"{}\" {}", text(REQUEST_ID), text(TRACE_ID))?;
+        write!(out, " {} {} {:.3}ms", or_dash(self.status), self.sent, self.duration_ms())?;
+        write!(out, " \"{}\" \"{}\" {}", text(USER_AGENT), text(REQUEST_ID), text(TRACE_ID))?;
         self.instance.map_or(Ok(()), |instance| write!(out, " {instance}"))
     }
 
@@ -261,6 +255,10 @@ impl Line {
     fn duration_ms(&self) -> f64 {
         (self.duration_ns / 1000) as f64 / 1000.0
     }
+}
+
+fn or_dash(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 /// Writes what comes until nothing can come any more.
