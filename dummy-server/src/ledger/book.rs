@@ -16,8 +16,8 @@ use super::{
 };
 use crate::cut::Cut;
 
-/// How many numbers are remembered by themselves, for each of the reasons for which they are.
-const MAX_NOTED: usize = 64 << 10;
+/// How many numbers are remembered by themselves, for each of the reasons for which they are: as many as are reported.
+const MAX_NOTED: usize = MAX_BROKEN;
 /// How many entries are kept of failures, and of repeats.
 const MAX_FAILURES: usize = 128;
 const MAX_REPEATS: usize = 256;
@@ -55,7 +55,7 @@ pub(super) struct Book {
     unnoted: Option<u64>,
     /// Connections that are counted already.
     connections: BTreeSet<u64>,
-    samples: Vec<Sample>,
+    pub(super) samples: Vec<Sample>,
     /// What those take, in bytes.
     sampled: usize,
     failures: Vec<Past>,
@@ -94,11 +94,6 @@ impl Book {
         keys.iter().chain(&numbers).sum()
     }
 
-    /// How many heads are kept.
-    pub(super) fn samples(&self) -> usize {
-        self.samples.len()
-    }
-
     /// Keeps a head, if there are `room` KiB left.
     #[cold]
     pub(super) fn keep(&mut self, sample: Sample, room: usize) {
@@ -116,9 +111,7 @@ impl Book {
         let is_new = !self.connections.contains(&connection);
         if is_new {
             self.counts.connections += 1;
-            if self.connections.len() < MAX_NOTED && room > 0 {
-                self.connections.insert(connection);
-            }
+            note(&mut self.connections, connection, room);
         }
     }
 
@@ -272,12 +265,8 @@ impl Book {
         } else if let Some(own) = self.resent.get_mut(&(number, attempt)) {
             *own = if *own > State::OPEN { state.max(*own) } else { state };
         }
-        if past.end == End::Refused {
-            if self.refused.len() < MAX_NOTED && room > 0 {
-                self.refused.insert((number, attempt));
-            } else {
-                self.leave_out(number);
-            }
+        if past.end == End::Refused && !note(&mut self.refused, (number, attempt), room) {
+            self.leave_out(number);
         }
         if state != State::WHOLE && self.failures.len() < MAX_FAILURES {
             self.failures.push(*past);
@@ -292,9 +281,7 @@ impl Book {
     /// A message that is new has come behind a later one of its WebSocket; the book grows by no more than `room` KiB.
     pub(super) fn came_behind(&mut self, number: u64, room: usize) {
         self.counts.out_of_order.count += 1;
-        if self.out_of_order.len() < MAX_BROKEN && room > 0 {
-            self.out_of_order.insert(number);
-        }
+        note(&mut self.out_of_order, number, room);
     }
 
     /// The body of a request has ended; the book grows by no more than `room` KiB.
@@ -303,9 +290,7 @@ impl Book {
         uploads.unannounced += u64::from(matches!(came, Came::Unannounced));
         uploads.checked += u64::from(matches!(came, Came::AsAnnounced | Came::Otherwise(_)));
         if let Came::Broken = came {
-            if self.broken.len() < MAX_BROKEN && room > 0 {
-                self.broken.insert((id.number, id.attempt));
-            }
+            note(&mut self.broken, (id.number, id.attempt), room);
             return;
         }
         if !self.broken.is_empty() {
@@ -314,10 +299,7 @@ impl Book {
         if let Came::Otherwise(differing) = came {
             uploads.differing += 1;
             if !self.differing.contains(&id.number) {
-                match self.differing.len() < MAX_BROKEN && room > 0 {
-                    true => drop(self.differing.insert(id.number)),
-                    false => uploads.unlisted += 1,
-                }
+                uploads.unlisted += u64::from(!note(&mut self.differing, id.number, room));
             }
             if uploads.examples.len() < MAX_DIFFERING {
                 uploads.examples.push(*differing);
@@ -378,4 +360,13 @@ impl Book {
         let all: BTreeMap<(u64, u8), u32> = again.chain(refused).collect();
         SeenAgain::of(all, self.unnoted)
     }
+}
+
+/// Remembers one more, if there is room for it.
+fn note<T: Ord>(noted: &mut BTreeSet<T>, one: T, room: usize) -> bool {
+    let has_room = noted.len() < MAX_NOTED && room > 0;
+    if has_room {
+        noted.insert(one);
+    }
+    has_room
 }

@@ -151,7 +151,7 @@ impl Ledger {
             // Nobody asks for those of canaries and handshakes.
             && id.load < FIRST_CANARY
             && self.room() > 0
-            && book.samples() < MAX_HEADS;
+            && book.samples.len() < MAX_HEADS;
         Sighting { ledger: Rc::clone(self), known: Some(known) }
     }
 
