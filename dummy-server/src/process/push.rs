@@ -3,15 +3,18 @@
 //! It is bounded in time, whatever is at the other end, and what can't be posted is said in the log.
 
 use std::{
-    io::{self, Read as _, Write as _},
-    net::{TcpStream, ToSocketAddrs as _},
+    io,
     sync::{Arc, mpsc},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use contract::ledger::Statement;
 use http1::{Version, write};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{Instant, sleep, timeout_at},
+};
 
 use super::Process;
 use crate::{ledger::Aggregator, settings::PushUrl};
@@ -34,8 +37,8 @@ pub(crate) fn push(process: &Process, url: &PushUrl, patience: Duration) {
     // The result has to arrive before the time is up.
     let until = Instant::now() + (patience - patience / 10);
     // On its own thread: looking up a name can't be cancelled.
-    let posting = thread::Builder::new().name("ledger-push".to_owned()).spawn(move || {
-        let _ = done.send((post_all(&aggregators, &url, until), url));
+    let posting = runtime::worker::spawn("ledger-push", None, move || async move {
+        let _ = done.send((post_all(&aggregators, &url, until).await, url));
     });
     match posting.map_err(anyhow::Error::from).and_then(|_| Ok(over.recv_timeout(patience)?)) {
         Ok((Posted { accepted, refused, failed: None }, url)) if accepted > 0 => {
@@ -61,105 +64,85 @@ struct Posted {
     failed: Option<io::Error>,
 }
 
-fn post_all(aggregators: &[Arc<Aggregator>], url: &PushUrl, until: Instant) -> Posted {
+async fn post_all(aggregators: &[Arc<Aggregator>], url: &PushUrl, until: Instant) -> Posted {
     let left = aggregators.iter().flat_map(|of| of.left_of().into_iter().map(move |load| (of, load)));
-    each_until(left.collect(), (until, PAUSE), |(aggregator, (run, load))| {
-        let status = post(&[aggregator.left_statement(*run, *load)], url, until)?;
+    each_until(left.collect(), (until, PAUSE), async |(aggregator, (run, load))| {
+        let statements = [aggregator.left_statement(*run, *load)];
+        let status = timeout_at(until, post(&statements, url)).await??;
         tracing::debug!(run = format!("{run:08x}"), load, status, "a ledger was posted");
         Ok(status)
     })
+    .await
 }
 
 /// Posts each, and those again that fail, in rounds: one that can't be posted holds up no other.
-fn each_until<T>(
+async fn each_until<T>(
     mut left: Vec<T>,
     (until, pause): (Instant, Duration),
-    mut post: impl FnMut(&T) -> io::Result<u16>,
+    mut post: impl AsyncFnMut(&T) -> io::Result<u16>,
 ) -> Posted {
     let mut posted = Posted::default();
     loop {
         let mut before = posted.failed.take();
-        left.retain(|one| match post(one) {
-            Ok(200..300) => {
-                posted.accepted += 1;
-                false
+        let mut again = Vec::new();
+        for one in left {
+            match post(&one).await {
+                Ok(200..300) => posted.accepted += 1,
+                // Such as what is between the two, while loadgen can't be reached.
+                Ok(status @ 500..) => {
+                    posted.failed = Some(io::Error::other(format!("the reply was {status}")));
+                    again.push(one);
+                }
+                Ok(_) => posted.refused += 1,
+                Err(error) => {
+                    let earlier = posted.failed.take().or_else(|| before.take());
+                    posted.failed = Some(match earlier {
+                        // That the time is up says less than what has kept it from being posted until then.
+                        Some(earlier) if error.kind() == io::ErrorKind::TimedOut => earlier,
+                        _ => error,
+                    });
+                    again.push(one);
+                }
             }
-            // Such as what is between the two, while loadgen can't be reached.
-            Ok(status @ 500..) => {
-                posted.failed = Some(io::Error::other(format!("the reply was {status}")));
-                true
-            }
-            Ok(_) => {
-                posted.refused += 1;
-                false
-            }
-            Err(error) => {
-                let earlier = posted.failed.take().or_else(|| before.take());
-                posted.failed = Some(match earlier {
-                    // That the time is up says less than what has kept it from being posted until then.
-                    Some(earlier) if error.kind() == io::ErrorKind::TimedOut => earlier,
-                    _ => error,
-                });
-                true
-            }
-        });
+        }
+        left = again;
         let pause = pause.min(until.saturating_duration_since(Instant::now()));
         if left.is_empty() || pause.is_zero() {
             return posted;
         }
-        thread::sleep(pause);
+        sleep(pause).await;
     }
 }
 
 /// The status of the reply.
-fn post(statements: &[Statement], url: &PushUrl, until: Instant) -> io::Result<u16> {
+async fn post(statements: &[Statement], url: &PushUrl) -> io::Result<u16> {
     let body = serde_json::to_vec(statements)?;
     let mut request = Vec::new();
-    write::request_line(&mut request, b"POST", url.path().as_bytes(), Version::Http11);
+    write::request_line(&mut request, b"POST", url.path.as_bytes(), Version::Http11);
     write::field(&mut request, b"host", url.authority().as_bytes());
     write::field(&mut request, b"content-type", b"application/json");
     write::field(&mut request, b"connection", b"close");
     write::number_field(&mut request, b"content-length", body.len() as u64);
     write::end_head(&mut request);
-    let mut stream = connect(url, until)?;
-    stream.write_all(&request)?;
-    stream.write_all(&body)?;
+    let mut stream = TcpStream::connect(url.address()).await?;
+    stream.write_all(&request).await?;
+    stream.write_all(&body).await?;
     // `HTTP/1.1 200`.
     let mut line = [0; 12];
-    stream.read_exact(&mut line)?;
+    stream.read_exact(&mut line).await?;
     let status = std::str::from_utf8(&line[9..]).ok().and_then(|status| status.parse().ok());
     status.ok_or_else(|| io::ErrorKind::InvalidData.into())
-}
-
-/// To the first address that can be connected to.
-fn connect(url: &PushUrl, until: Instant) -> io::Result<TcpStream> {
-    let mut failed = io::ErrorKind::AddrNotAvailable.into();
-    for address in url.address().to_socket_addrs()? {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        match TcpStream::connect_timeout(&address, left) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(left))?;
-                stream.set_write_timeout(Some(left))?;
-                return Ok(stream);
-            }
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn each_ledger_is_posted_until_it_is_taken_or_refused_whatever_happens_to_others() {
+    #[tokio::test]
+    async fn each_ledger_is_posted_until_it_is_taken_or_refused_whatever_happens_to_others() {
         let mut tries = [0; 4];
         let until = (Instant::now() + Duration::from_secs(3600), Duration::from_nanos(1));
-        let posted = each_until((0..4).collect(), until, |one: &usize| {
+        let posted = each_until((0..4).collect(), until, async |one: &usize| {
             tries[*one] += 1;
             match (one, tries[*one]) {
                 (0, 1..3) => Err(io::ErrorKind::ConnectionRefused.into()),
@@ -167,33 +150,34 @@ mod tests {
                 (2, _) => Ok(404),
                 _ => Ok(200),
             }
-        });
+        })
+        .await;
         assert_eq!((posted.accepted, posted.refused, posted.failed.is_none()), (3, 1, true));
         assert_eq!(tries, [3, 2, 1, 1]);
     }
 
-    #[test]
-    fn what_is_logged_is_why_it_could_not_be_posted_and_not_that_the_time_is_up() {
+    #[tokio::test]
+    async fn what_is_logged_is_why_it_could_not_be_posted_and_not_that_the_time_is_up() {
         let until = Instant::now() + Duration::from_millis(20);
         let mut tries = 0;
-        let posted = each_until(vec![()], (until, Duration::from_nanos(1)), |()| {
+        let posted = each_until(vec![()], (until, Duration::from_nanos(1)), async |()| {
             tries += 1;
             if tries == 1 {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             }
-            // As `connect` does when no time is left.
-            while Instant::now() < until {}
-            Err(io::ErrorKind::TimedOut.into())
-        });
+            timeout_at(until, std::future::pending()).await?
+        })
+        .await;
         assert_eq!(posted.failed.map(|error| error.kind()), Some(io::ErrorKind::ConnectionRefused));
     }
 
-    #[test]
-    fn each_is_posted_once_when_there_is_no_time_and_failures_are_logged() {
-        let posted = each_until(vec![1, 2], (Instant::now(), PAUSE), |one| match one {
+    #[tokio::test]
+    async fn each_is_posted_once_when_there_is_no_time_and_failures_are_logged() {
+        let posted = each_until(vec![1, 2], (Instant::now(), PAUSE), async |one| match one {
             1 => Err(io::ErrorKind::ConnectionRefused.into()),
             _ => Ok(200),
-        });
+        })
+        .await;
         assert_eq!((posted.accepted, posted.refused, posted.failed.is_some()), (1, 0, true));
     }
 }

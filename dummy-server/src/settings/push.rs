@@ -7,7 +7,7 @@ use std::fmt;
 pub struct PushUrl {
     host: String,
     port: u16,
-    path: String,
+    pub(crate) path: String,
 }
 
 impl PushUrl {
@@ -38,10 +38,6 @@ impl PushUrl {
     /// What is looked up, and the port.
     pub(crate) fn address(&self) -> (&str, u16) {
         (self.host.trim_matches(['[', ']']), self.port)
-    }
-
-    pub(crate) fn path(&self) -> &str {
-        &self.path
     }
 }
 
