@@ -17,13 +17,13 @@ use crate::{Refusal, refusal::quoted};
 
 /// What a flag accepts, and a value that is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accepted {
+pub struct Accepted<'a> {
     /// The flag, without its dashes.
-    pub flag: &'static str,
+    pub flag: &'a str,
     /// In words, such as "a whole number from 1 to 10".
-    pub values: &'static str,
+    pub values: &'a str,
     /// One of them.
-    pub example: &'static str,
+    pub example: &'a str,
 }
 
 /// What was given.

@@ -2,78 +2,60 @@
 
 use std::ffi::OsString;
 
-use clap::{Command, CommandFactory as _, FromArgMatches as _};
+use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
 use command_line::{Accepted, Failure, Parsed};
 
 use super::{Args, SWITCH};
+use crate::settings::usual_address;
 
-/// A value of each flag that is neither empty nor its default, and is accepted.
-const EXAMPLES: &[Accepted] = &[
-    of("port", "8081"),
-    of("addr", ":8080"),
-    of("grpc-addr", ":50051"),
-    of("admin-addr", "127.0.0.1:9091"),
-    of("pprof-addr", "localhost:6060"),
-    of("share-port", "true"),
-    of("tls-addr", ":8443"),
-    of("tls-cert", "chain.pem"),
-    of("tls-key", "key.pem"),
-    of("tls-self-signed", "ca.pem"),
-    of("tls-alpn", "h2,http/1.1"),
-    of("tls-client-ca", "clients.pem"),
-    of("tls-client-auth", "optional"),
-    of("tls-min-version", "1.3"),
-    of("tls-tickets", "false"),
-    of("proxy-protocol", "optional"),
-    of("behaviour", "status=503:10&delay=5ms"),
-    of("cors", "true"),
-    of("instance", "server-1"),
-    of("instances", "3"),
-    of("instance-names", "a,b,c"),
-    of("instance-ports", "shared"),
-    of("max-body-echo", "1M"),
-    of("idle-timeout", "75s"),
-    of("max-connection-age", "10m"),
-    of("header-timeout", "10s"),
-    of("stall-timeout", "60s"),
-    of("half-close-timeout", "10s"),
-    of("ws-message-timeout", "60s"),
-    of("drain-delay", "5s"),
-    of("drain-timeout", "60s"),
-    of("max-connections", "10000"),
-    of("max-streams", "100"),
-    of("memory-budget", "256M"),
-    of("max-header-bytes", "64K"),
-    of("grpc-max-message", "10M"),
-    of("ws-max-message", "16M"),
-    of("ws-max-frame", "16M"),
-    of("h2-stream-window", "256K"),
-    of("h2-connection-window", "64M"),
-    of("h2-max-frame-size", "64K"),
-    of("h2-header-table-size", "4K"),
-    of("admin-token", "open-sesame"),
-    of("admin-token-file", "token.txt"),
-    of("ledger-push", "http://localhost:9092"),
-    of("pidfile", "/run/dummy-server.pid"),
-    of("access-log", "json"),
-    of("access-log-sample", "100"),
-    of("quiet", "false"),
-    of("log-level", "debug"),
-    of("log-format", "json"),
-    of("mem-interval", "10s"),
-    of("workers", "4"),
-    of("pin-cpus", "true"),
-    of("buffer-size", "256"),
+/// A value that is accepted of each flag whose default is none that says what may stand there.
+const EXAMPLES: [(&str, &str); 33] = [
+    ("port", "8081"),
+    ("share-port", "true"),
+    ("tls-cert", "chain.pem"),
+    ("tls-key", "key.pem"),
+    ("tls-self-signed", "ca.pem"),
+    ("tls-client-ca", "clients.pem"),
+    ("tls-client-auth", "optional"),
+    ("tls-min-version", "1.3"),
+    ("tls-tickets", "false"),
+    ("proxy-protocol", "optional"),
+    ("behaviour", "status=503:10&delay=5ms"),
+    ("cors", "true"),
+    ("instance", "server-1"),
+    ("instances", "3"),
+    ("instance-names", "a,b,c"),
+    ("instance-ports", "shared"),
+    ("max-connection-age", "10m"),
+    ("drain-delay", "5s"),
+    ("max-connections", "10000"),
+    ("max-streams", "100"),
+    ("h2-max-frame-size", "64K"),
+    ("admin-token", "open-sesame"),
+    ("admin-token-file", "token.txt"),
+    ("ledger-push", "http://localhost:9092"),
+    ("pidfile", "/run/dummy-server.pid"),
+    ("access-log", "json"),
+    ("access-log-sample", "100"),
+    ("quiet", "false"),
+    ("log-level", "debug"),
+    ("log-format", "json"),
+    ("mem-interval", "10s"),
+    ("workers", "4"),
+    ("pin-cpus", "true"),
 ];
 
-const fn of(flag: &'static str, example: &'static str) -> Accepted {
-    // clap reads all values as text: `config` says more about those that are refused.
-    Accepted { flag, values: "a value, which --help describes", example }
+/// A value that a flag accepts.
+pub(crate) fn example(flag: &str) -> String {
+    let command = Args::command();
+    command.get_arguments().find(|arg| arg.get_long() == Some(flag)).map_or("", example_of).to_owned()
 }
 
-/// A value that a flag accepts.
-pub(crate) fn example(flag: &str) -> &'static str {
-    EXAMPLES.iter().find(|known| known.flag == flag).map_or("", |known| known.example)
+fn example_of(arg: &Arg) -> &str {
+    let flag = arg.get_long().unwrap_or_default();
+    let listed = EXAMPLES.iter().find(|(known, _)| *known == flag).map(|(_, example)| *example);
+    let default = || arg.get_default_values().first()?.to_str().filter(|default| !default.is_empty());
+    listed.or_else(default).unwrap_or_else(|| usual_address(flag))
 }
 
 impl Args {
@@ -84,9 +66,13 @@ impl Args {
     pub fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, Failure> {
         let command = Self::described();
         let known: Vec<&str> =
-            command.get_arguments().filter_map(clap::Arg::get_long_and_visible_aliases).flatten().collect();
+            command.get_arguments().filter_map(Arg::get_long_and_visible_aliases).flatten().collect();
         let words = command_line::with_two_dashes(words, |name| known.contains(&name));
-        let Parsed { matches, variables } = command_line::parse(&command, words, EXAMPLES)?;
+        // clap reads all values as text: `config` says more about those that are refused.
+        let values = "a value, which --help describes";
+        let of = |arg| Some(Accepted { flag: Arg::get_long(arg)?, values, example: example_of(arg) });
+        let accepted: Vec<_> = command.get_arguments().filter_map(of).collect();
+        let Parsed { matches, variables } = command_line::parse(&command, words, &accepted)?;
         let args = Self::from_arg_matches(&matches).map_err(|error| Failure::Refused(error.to_string()))?;
         Ok(Self { variables, ..args })
     }
@@ -139,13 +125,14 @@ mod tests {
     fn every_flag_has_an_example_that_is_accepted() {
         let command = Args::described();
         command.clone().debug_assert();
-        let flags: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
-        assert_eq!(flags, EXAMPLES.iter().map(|known| known.flag).collect::<Vec<_>>());
-        for Accepted { flag, example, .. } in EXAMPLES {
+        let flags: Vec<_> = command.get_arguments().filter_map(Arg::get_long).collect();
+        assert!(EXAMPLES.iter().all(|(flag, _)| flags.contains(flag)));
+        for flag in flags {
+            let example = example(flag);
             let config = Config::try_from(read(&[&format!("--{flag}={example}")]));
             let said = config.err().map(|error| error.to_string()).unwrap_or_default();
             // What these need beside them is said, and a file is not there.
-            let needs_more = flag.starts_with("tls-") || *flag == "admin-token-file";
+            let needs_more = flag.starts_with("tls-") || flag == "admin-token-file";
             assert!(said.is_empty() || needs_more, "--{flag}={example}: {said}");
         }
     }
@@ -155,7 +142,11 @@ mod tests {
         let help = Args::described().term_width(100).render_help().to_string();
         let is_flag = |line: &&str| line.starts_with("  -") || line.starts_with("      --");
         // Those that clap adds are --help and --version.
-        assert_eq!(help.lines().filter(is_flag).count(), EXAMPLES.len() + 2, "{help}");
+        assert_eq!(
+            help.lines().filter(is_flag).count(),
+            Args::command().get_arguments().count() + 2,
+            "{help}"
+        );
         for line in help.lines().skip_while(|line| *line != "Options:") {
             let is_text = line.starts_with("--help explains") || line.starts_with("  dummy-server");
             let is_heading = line.ends_with(':') && !line.starts_with(' ');
