@@ -47,9 +47,8 @@ pub(super) fn number<T: TryFrom<u64>>(
     text: &str,
     bounds: &RangeInclusive<u64>,
 ) -> Result<T, ConfigError> {
-    quantity::count_within(text, bounds).and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
-        refused(flag, text, format!("a whole number from {} to {}", bounds.start(), bounds.end()))
-    })
+    let accepted = || format!("a whole number from {} to {}", bounds.start(), bounds.end());
+    fitting(quantity::count_within(text, bounds)).ok_or_else(|| refused(flag, text, accepted()))
 }
 
 pub(super) fn size<T: TryFrom<u64>>(
@@ -57,13 +56,13 @@ pub(super) fn size<T: TryFrom<u64>>(
     text: &str,
     bounds: &RangeInclusive<u64>,
 ) -> Result<T, ConfigError> {
-    quantity::size_within(text, bounds).and_then(|size| T::try_from(size).ok()).ok_or_else(|| {
-        refused(
-            flag,
-            text,
-            format!("a size from {} to {} bytes, such as 4096, 64K or 10M", bounds.start(), bounds.end()),
-        )
-    })
+    let (least, most) = (bounds.start(), bounds.end());
+    let accepted = || format!("a size from {least} to {most} bytes, such as 4096, 64K or 10M");
+    fitting(quantity::size_within(text, bounds)).ok_or_else(|| refused(flag, text, accepted()))
+}
+
+fn fitting<T: TryFrom<u64>>(number: Option<u64>) -> Option<T> {
+    number.and_then(|number| T::try_from(number).ok())
 }
 
 pub(super) fn duration(flag: &'static str, text: &str) -> Result<Duration, ConfigError> {
