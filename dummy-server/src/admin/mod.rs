@@ -9,7 +9,6 @@ mod guard;
 mod instances;
 mod ledger;
 mod metrics;
-mod pages;
 mod port;
 mod profile;
 
@@ -25,7 +24,7 @@ use axum::{
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use self::{figures::Sum, guard::Guard};
+use self::figures::Sum;
 use crate::{drain::Phase, listener::Bound, process::Process, settings::Config};
 
 /// Runs until `done`, which comes when the last worker has ended.
@@ -38,13 +37,15 @@ pub(crate) async fn run(
 ) {
     let timeout = config.limits.header_timeout;
     if let Some((address, listener)) = admin {
-        let guard = Guard::new(config.admin_token.clone(), address);
-        let refusal =
-            move |request: &Request| pages::refusal(address, request).or_else(|| guard.refusal(request));
+        let token = config.admin_token.clone();
+        let refusal = move |request: &Request| {
+            let of_page = guard::refusal_of_page(address, request);
+            of_page.or_else(|| guard::refusal(address, token.as_ref(), request))
+        };
         port::serve(listener, routes(&config, &process), timeout, refusal);
     }
     if let Some((address, listener)) = pprof {
-        let refusal = move |request: &Request| pages::refusal(address, request);
+        let refusal = move |request: &Request| guard::refusal_of_page(address, request);
         port::serve(listener, profile::routes(), timeout, refusal);
     }
     if let Some(interval) = config.mem_interval {
