@@ -6,25 +6,34 @@ use std::{
     net::{Ipv6Addr, SocketAddr},
 };
 
+use serde::Serialize;
 use transport::{
     Address, ListenOptions, Listener,
     listen::{self, SocketFile},
 };
 
-use crate::settings::{Config, InstancePorts, Port, usual_address};
+use crate::{
+    settings::{Config, InstancePorts, Port, usual_address},
+    shown,
+};
 
 /// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Addresses {
     /// HTTP/1.1 and h2c.
+    #[serde(serialize_with = "shown::text")]
     pub http: Address,
     /// gRPC.
+    #[serde(serialize_with = "shown::optional_text", skip_serializing_if = "Option::is_none")]
     pub grpc: Option<Address>,
     /// HTTP/1.1, HTTP/2 and gRPC over TLS.
+    #[serde(serialize_with = "shown::optional_text", skip_serializing_if = "Option::is_none")]
     pub tls: Option<Address>,
     /// `/livez`, `/readyz`, `/metrics`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub admin: Option<SocketAddr>,
     /// CPU profiles.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pprof: Option<SocketAddr>,
 }
 

@@ -85,7 +85,7 @@ pub(super) async fn list(State(process): State<Arc<Process>>, RawQuery(query): R
         for (index, worker) in workers.iter().enumerate().filter(|(_, worker)| !worker.is_closed()) {
             let (answer, answered) = oneshot::channel();
             let _ = worker.try_send(ConnectionsQuery { most, answer });
-            answers.push((process.label(instance), instance.lasting.first_worker + index, answered));
+            answers.push((instance.lasting.label, instance.lasting.first_worker + index, answered));
         }
     }
     let (mut connections, mut silent_workers) = (Vec::new(), Vec::new());

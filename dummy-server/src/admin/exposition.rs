@@ -3,47 +3,33 @@
 //! Metrics are written as OpenMetrics. Browsers download that, and some scrapers refuse it, so that only clients that
 //! ask for it get it; all others get Prometheus's own text format.
 
-/// A form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ExpositionFormat {
-    /// Prometheus's text format 0.0.4.
-    Text,
-    /// OpenMetrics 1.0.0.
-    OpenMetrics,
-}
+/// What Prometheus's text format 0.0.4 is called in Content-Type.
+pub(super) const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// And OpenMetrics 1.0.0.
+pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-impl ExpositionFormat {
-    /// The one that the value of an Accept field asks for (RFC 9110 section 12.5.1): OpenMetrics where it is named and
-    /// at least as welcome as text.
-    pub(super) fn wanted(accept: &str) -> Self {
-        let weight = |media_type: &str, known: &[&str]| {
-            let ranges = accept.split(',').map(|range| range.split(';').map(str::trim));
-            ranges
-                .filter_map(|mut parts| {
-                    let named = parts.next()?.eq_ignore_ascii_case(media_type);
-                    let (mut quality, mut version) = (1.0, None);
-                    for (name, value) in parts.filter_map(|part| part.split_once('=')) {
-                        match name.trim().to_ascii_lowercase().as_str() {
-                            "q" => quality = value.trim().parse().unwrap_or(0.0),
-                            "version" => version = Some(value.trim()),
-                            _ => {}
-                        }
+/// Whether the value of an Accept field asks for OpenMetrics (RFC 9110 section 12.5.1): where it is named and at least as welcome
+/// as text.
+pub(super) fn wants_open_metrics(accept: &str) -> bool {
+    let weight = |media_type: &str, known: &[&str]| {
+        let ranges = accept.split(',').map(|range| range.split(';').map(str::trim));
+        ranges
+            .filter_map(|mut parts| {
+                let named = parts.next()?.eq_ignore_ascii_case(media_type);
+                let (mut quality, mut version) = (1.0, None);
+                for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+                    match name.trim().to_ascii_lowercase().as_str() {
+                        "q" => quality = value.trim().parse().unwrap_or(0.0),
+                        "version" => version = Some(value.trim()),
+                        _ => {}
                     }
-                    (named && version.is_none_or(|version| known.contains(&version))).then_some(quality)
-                })
-                .fold(0.0, f64::max)
-        };
-        let open = weight("application/openmetrics-text", &["1.0.0", "0.0.1"]);
-        if open > 0.0 && open >= weight("text/plain", &["0.0.4"]) { Self::OpenMetrics } else { Self::Text }
-    }
-
-    /// What it is called in Content-Type.
-    pub(super) const fn content_type(self) -> &'static str {
-        match self {
-            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        }
-    }
+                }
+                (named && version.is_none_or(|version| known.contains(&version))).then_some(quality)
+            })
+            .fold(0.0, f64::max)
+    };
+    let open = weight("application/openmetrics-text", &["1.0.0", "0.0.1"]);
+    open > 0.0 && open >= weight("text/plain", &["0.0.4"])
 }
 
 /// Several expositions in OpenMetrics as one: what they have of the same name stands together, as both forms require it.
@@ -106,7 +92,7 @@ mod tests {
             "Application/OpenMetrics-Text; Version=1.0.0; charset=utf-8",
             "text/plain;q=0.5, application/openmetrics-text;q=0.5",
         ] {
-            assert_eq!(ExpositionFormat::wanted(accept), ExpositionFormat::OpenMetrics, "{accept}");
+            assert!(wants_open_metrics(accept), "{accept}");
         }
         for accept in [
             "",
@@ -119,7 +105,7 @@ mod tests {
             "application/openmetrics-text;version=2.0.0",
             "application/json",
         ] {
-            assert_eq!(ExpositionFormat::wanted(accept), ExpositionFormat::Text, "{accept}");
+            assert!(!wants_open_metrics(accept), "{accept}");
         }
     }
 

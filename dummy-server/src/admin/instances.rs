@@ -15,7 +15,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{Refused, figures::Sum, readiness, refused};
-use crate::process::{Condition, Instance, Process, RestartError};
+use crate::{
+    listener::Addresses,
+    process::{Condition, Instance, Process, RestartError},
+};
 
 /// How long a server that is killed is waited for. One that is stuck is shown as killed all the same.
 const END: Duration = Duration::from_secs(2);
@@ -54,7 +57,7 @@ struct Shown {
     name: &'static str,
     phase: Condition,
     ready: bool,
-    addresses: ShownAddresses,
+    addresses: Addresses,
     /// The last time that it was.
     started: String,
     starts: u64,
@@ -64,27 +67,14 @@ struct Shown {
     workers: usize,
 }
 
-#[derive(Debug, Serialize)]
-struct ShownAddresses {
-    http: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    grpc: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls: Option<String>,
-}
-
 impl Shown {
     fn of(instance: &Instance) -> Self {
-        let (addresses, sum) = (instance.addresses(), Sum::of(&instance.lasting.stats));
+        let sum = Sum::of(&instance.lasting.stats);
         Self {
             name: instance.lasting.name,
             phase: instance.condition(),
             ready: instance.is_ready(),
-            addresses: ShownAddresses {
-                http: addresses.http.to_string(),
-                grpc: addresses.grpc.map(|grpc| grpc.to_string()),
-                tls: addresses.tls.map(|tls| tls.to_string()),
-            },
+            addresses: instance.addresses(),
             started: format!("{:.6}", instance.life().started),
             starts: instance.starts(),
             connections: sum.connections_open,
@@ -96,7 +86,8 @@ impl Shown {
 }
 
 fn find<'a>(process: &'a Process, name: &str) -> Result<&'a Instance, Refused> {
-    process.instance(name).ok_or_else(|| {
+    let named = process.instances.iter().find(|instance| instance.lasting.name == name);
+    named.map(Arc::as_ref).ok_or_else(|| {
         let names: Vec<_> = process.instances.iter().map(|instance| instance.lasting.name).collect();
         let example = format!("/instances/{}", names.first().unwrap_or(&""));
         refused(StatusCode::NOT_FOUND, &format!("unknown instance '{name}'"), &names.join(", "), &example)
@@ -132,10 +123,10 @@ async fn act(
         }
         "kill" if is_running => {
             tracing::info!(instance = name, "kill, asked for by the admin port");
-            life.shutdown.kill();
+            life.server.shutdown.kill();
             life.ended(END).await;
         }
-        "healthy" | "unhealthy" if is_running => life.shutdown.set_healthy(action == "healthy"),
+        "healthy" | "unhealthy" if is_running => life.server.shutdown.set_healthy(action == "healthy"),
         "drain" | "kill" | "healthy" | "unhealthy" => return over(),
         "start" => match instance.start_again(&process.common) {
             Ok(()) => tracing::info!(instance = name, "started, asked for by the admin port"),

@@ -15,7 +15,7 @@ use prometheus_client::{
 use transport::tls::{Reason, Version};
 
 use super::{
-    exposition::{ExpositionFormat, as_text, merged},
+    exposition::{OPEN_METRICS, TEXT, as_text, merged, wants_open_metrics},
     figures::{Sum, add, resident_bytes},
 };
 use crate::{
@@ -32,19 +32,19 @@ use crate::{
 pub(super) fn response(process: &Process, memory_budget: u64, fields: &HeaderMap) -> Response {
     let accept: Vec<&str> =
         fields.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let form = ExpositionFormat::wanted(&accept.join(","));
     let mut texts = vec![encoded(None, Box::new(OfProcess { memory_budget }))];
     for instance in &process.instances {
-        texts.push(encoded(process.label(instance), Box::new(OfServer(Arc::clone(instance)))));
+        texts.push(encoded(instance.lasting.label, Box::new(OfServer(Arc::clone(instance)))));
     }
     let Some(texts) = texts.into_iter().collect::<Option<Vec<_>>>() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let mut text = merged(&texts);
-    if form == ExpositionFormat::Text {
-        text = as_text(&text);
-    }
-    ([(header::CONTENT_TYPE, form.content_type()), (header::VARY, "accept")], text).into_response()
+    let text = merged(&texts);
+    let (form, text) = match wants_open_metrics(&accept.join(",")) {
+        true => (OPEN_METRICS, text),
+        false => (TEXT, as_text(&text)),
+    };
+    ([(header::CONTENT_TYPE, form), (header::VARY, "accept")], text).into_response()
 }
 
 /// What one collector has, as OpenMetrics.
@@ -128,7 +128,7 @@ impl Collector for OfServer {
         single(to, "memory_held", "memory held by bodies, messages and replies", bytes, &held)?;
         single(to, "streams_open", "open HTTP/2 streams", None, &gauge(sum.streams_open))?;
         single(to, "requests_in_flight", "requests being answered", None, &gauge(sum.in_flight))?;
-        let draining = self.0.life().shutdown.phase() > Phase::Serving;
+        let draining = self.0.life().server.shutdown.phase() > Phase::Serving;
         single(to, "draining", "1 from the first signal on", None, &gauge(draining.into()))?;
         single(to, "workers", "worker threads", None, &gauge(workers.len() as u64))
     }

@@ -86,8 +86,8 @@ impl Instance {
 
     pub(crate) fn condition(&self) -> Condition {
         let life = self.life();
-        match life.shutdown.phase() {
-            _ if life.shutdown.was_killed() => Condition::Killed,
+        match life.server.shutdown.phase() {
+            _ if life.server.shutdown.was_killed() => Condition::Killed,
             _ if life.has_ended() => Condition::Ended,
             Phase::Serving => Condition::Serving,
             _ => Condition::Draining,
@@ -96,13 +96,13 @@ impl Instance {
 
     /// Whether new requests are welcome.
     pub(crate) fn is_ready(&self) -> bool {
-        self.condition() == Condition::Serving && self.life().shutdown.is_ready()
+        self.condition() == Condition::Serving && self.life().server.shutdown.is_ready()
     }
 
     /// Begins its drain; what is returned walks through the phases.
     pub(crate) fn drain(&self) -> impl Future<Output = ()> + Send + 'static {
         let life = self.life();
-        life.shutdown.begin();
+        life.server.shutdown.begin();
         life.walk(self.lasting.config.drain_delay, self.lasting.config.drain_timeout)
     }
 
@@ -117,12 +117,12 @@ impl Instance {
         }
         let listeners = Listeners::bind(&self.lasting.config)?;
         let before = std::mem::replace(&mut *life, Life::start(&self.lasting, listeners, common)?);
-        if !before.shutdown.was_killed() {
+        if !before.server.shutdown.was_killed() {
             let mut past = lock(&self.past);
             if past.len() == MAX_PAST {
                 past.pop_front();
             }
-            past.push_back(before.aggregator);
+            past.push_back(before.server.aggregator);
             bound(&past, MAX_PAST_SIZE);
         }
         self.starts.fetch_add(1, Ordering::Relaxed);
@@ -133,12 +133,8 @@ impl Instance {
     /// that along.
     pub(crate) fn aggregators(&self) -> Vec<Arc<Aggregator>> {
         let life = self.life();
-        let present = (!life.shutdown.was_killed()).then_some(life.aggregator);
+        let present = (!life.server.shutdown.was_killed()).then_some(life.server.aggregator);
         lock(&self.past).iter().cloned().chain(present).collect()
-    }
-
-    pub(super) fn close_log(&self) {
-        lock(&self.lasting.lines).clear();
     }
 }
 

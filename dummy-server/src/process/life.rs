@@ -12,10 +12,9 @@ use runtime::mutex::lock;
 use tokio::sync::{mpsc, watch};
 use transport::listen::SocketFile;
 
-use super::{Alive, Common};
+use super::Common;
 use crate::{
     accept, access_log, behaviour,
-    drain::Shutdown,
     ended::WorkerEnd,
     fleet::{Arrived, Fleet},
     ledger::{self, Aggregator},
@@ -33,6 +32,8 @@ const QUESTIONS: usize = 4;
 pub(crate) struct Lasting {
     /// One short text per server, so that each reply can borrow it.
     pub(crate) name: &'static str,
+    /// The same where there are several servers.
+    pub(crate) label: Option<&'static str>,
     pub(super) config: Arc<Config>,
     /// The number in the process of its first worker.
     pub(crate) first_worker: usize,
@@ -52,10 +53,11 @@ impl Lasting {
         log: Option<&mut access_log::Queues>,
     ) -> Self {
         let name: &'static str = config.instance.clone().leak();
-        let count = config.workers.get();
-        let lines = log.map(|log| (0..count).map(|_| log.add_worker(are_several.then_some(name))).collect());
+        let (label, count) = (are_several.then_some(name), config.workers.get());
+        let lines = log.map(|log| (0..count).map(|_| log.add_worker(label)).collect());
         Self {
             name,
+            label,
             config: Arc::new(config),
             first_worker,
             behaviour: Arc::new(behaviour::BehaviourState::new(count)),
@@ -68,15 +70,13 @@ impl Lasting {
 /// A server that was started. Clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Life {
-    pub(crate) shutdown: Shutdown,
-    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) server: Server,
     /// Where workers are asked for their connections.
     pub(crate) workers_to_ask: Vec<mpsc::Sender<ConnectionsQuery>>,
-    /// And for what they have seen of verified runs.
-    pub(crate) aggregator: Arc<Aggregator>,
     pub(crate) addresses: Addresses,
     pub(crate) started: Timestamp,
-    alive: Alive,
+    /// How many of its workers have not ended.
+    alive: Arc<watch::Sender<usize>>,
     /// Those of Unix domain sockets, which are removed with it.
     _files: Arc<Vec<SocketFile>>,
 }
@@ -93,36 +93,32 @@ impl Life {
         let (fleet, inboxes) = Fleet::new(workers, ports.open(), common.accept_loops);
         let (workers_to_ask, questions): (_, Vec<_>) = (0..workers).map(|_| mpsc::channel(QUESTIONS)).unzip();
         let (aggregator, ledger_questions) = Aggregator::new(lasting.name, workers);
-        let (fleet, aggregator) = (Arc::new(fleet), Arc::new(aggregator));
         let server = Server {
             first_worker: lasting.first_worker,
             all_workers: common.workers,
             config: Arc::clone(&lasting.config),
             shutdown: common.shutdown.part(),
-            fleet: Arc::clone(&fleet),
+            fleet: Arc::new(fleet),
             instance: lasting.name,
             behaviour: Arc::clone(&lasting.behaviour),
-            aggregator: Arc::clone(&aggregator),
+            aggregator: Arc::new(aggregator),
             certificates: common.certificates.clone(),
             memory: Arc::clone(&common.memory),
         };
-        let alive = Arc::new(watch::Sender::new(0));
         let life = Self {
-            shutdown: server.shutdown.clone(),
-            fleet,
+            server,
             workers_to_ask,
-            aggregator,
             addresses,
             started: Timestamp::now(),
-            alive: Arc::clone(&alive),
+            alive: Arc::new(watch::Sender::new(0)),
             _files: Arc::new(files),
         };
         // All are counted before the first of them can end.
-        let ends: Vec<_> = (0..workers).map(|_| common.ends.worker(&alive)).collect();
+        let ends: Vec<_> = (0..workers).map(|_| common.ends.worker(&life.alive)).collect();
         let receivers = inboxes.into_iter().zip(questions.into_iter().zip(ledger_questions));
-        if let Err(error) = spawn_workers(&server, lasting, ports, ends.into_iter().zip(receivers)) {
+        if let Err(error) = spawn_workers(&life.server, lasting, ports, ends.into_iter().zip(receivers)) {
             // Those that have started end.
-            life.shutdown.kill();
+            life.server.shutdown.kill();
             return Err(error);
         }
         Ok(life)
@@ -143,7 +139,7 @@ impl Life {
     pub(super) async fn walk(self, delay: Duration, timeout: Duration) {
         let mut alive = self.alive.subscribe();
         tokio::select! {
-            () = self.shutdown.run(delay, timeout) => {}
+            () = self.server.shutdown.run(delay, timeout) => {}
             _ = alive.wait_for(|alive| *alive == 0) => {}
         }
     }

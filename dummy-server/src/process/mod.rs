@@ -9,7 +9,7 @@ mod push;
 
 use std::{io, sync::Arc};
 
-use tokio::sync::watch;
+use runtime::mutex::lock;
 
 pub(crate) use self::{
     instance::{Condition, Instance, RestartError},
@@ -87,21 +87,6 @@ impl Process {
         Ok((Self { common, instances, addresses }, writer))
     }
 
-    /// The server of this name.
-    pub(crate) fn instance(&self, name: &str) -> Option<&Instance> {
-        self.instances.iter().find(|instance| instance.lasting.name == name).map(Arc::as_ref)
-    }
-
-    /// What a server is called where there are several.
-    pub(crate) fn label(&self, instance: &Instance) -> Option<&'static str> {
-        self.has_several().then_some(instance.lasting.name)
-    }
-
-    /// Whether there is more than one server.
-    pub(crate) fn has_several(&self) -> bool {
-        self.instances.len() > 1
-    }
-
     /// Whether new requests are welcome at any of the servers.
     pub(crate) fn is_ready(&self) -> bool {
         self.instances.iter().any(|instance| instance.is_ready())
@@ -109,18 +94,18 @@ impl Process {
 
     /// Open connections of all servers.
     pub(crate) fn open_connections(&self) -> u64 {
-        self.instances.iter().map(|instance| instance.life().fleet.open()).sum()
+        self.instances.iter().map(|instance| instance.life().server.fleet.open()).sum()
     }
 
     /// No server starts again: the access log ends when the last worker has.
     pub(crate) fn close_log(&self) {
-        self.instances.iter().for_each(|instance| instance.close_log());
+        self.instances.iter().for_each(|instance| lock(&instance.lasting.lines).clear());
     }
 
     /// Says where it listens: one line for each server where there are several, and one for the ports of the process. The
     /// line of the process is the last one.
     pub(crate) fn listening(&self) -> Vec<String> {
-        if !self.has_several() {
+        if self.instances.len() == 1 {
             return vec![format!("listening {}", self.addresses)];
         }
         let of_instance = |instance: &Arc<Instance>| {
@@ -135,6 +120,3 @@ impl Process {
         self.instances.iter().map(of_instance).chain([last]).collect()
     }
 }
-
-/// Workers of a server that have not ended.
-type Alive = Arc<watch::Sender<usize>>;
