@@ -11,6 +11,7 @@ use std::{
 use integration::{
     binaries::{ServerProcess, command},
     client::{Client, Protocol, Request, fetch},
+    launch::Port,
     process::Process,
 };
 use rustix::process::Signal;
@@ -80,8 +81,8 @@ fn a_port_in_use_is_named_with_a_port_to_take_instead() {
         ),
         "{given}"
     );
-    let free =
-        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").to_string();
+    let port = Port::keep().expect("a port");
+    let free = port.address.to_string();
     let given = said(&["--port=0", "--grpc-addr", &free, "--admin-addr", &free]);
     assert!(
         given.contains(
@@ -121,7 +122,8 @@ async fn servers_with_their_own_ports_run_side_by_side() {
 }
 
 async fn an_explicit_address_takes_precedence_over_the_port_flag() {
-    let kept = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+    let port = Port::keep().expect("a port");
+    let kept = port.address;
     let mut command = command("dummy-server");
     command.env("DUMMY_SERVER_PORT", "0").env("DUMMY_SERVER_GRPC_ADDR", "");
     let server = Process::start(command.args(["--admin-addr", &kept.to_string()]));

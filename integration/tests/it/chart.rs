@@ -4,7 +4,6 @@ use std::{
     env,
     ffi::OsStr,
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -16,6 +15,7 @@ use integration::{
         Protocol, Request, fetch,
         link::{speaks_tls, trusting},
     },
+    launch::Port,
     report::Report,
     tools,
 };
@@ -285,8 +285,9 @@ async fn loadgen_takes_the_arguments_of_the_job_and_of_the_test() {
 
 fn the_job_fails_when_the_server_does_not_come_up_in_time() {
     let Some(helm) = Helm::find() else { return };
-    // A port that was just released: nothing listens there.
-    let closed = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    // Nothing listens there, and nobody else is given it.
+    let kept = Port::keep().expect("a port");
+    let closed = kept.address;
     let target = format!("loadgen.target=http://{closed}/health");
     let job = helm.render(&["loadgen.enabled=true,loadgen.waitSeconds=1", &target]).of_kind("Job");
     let finished = binaries::loadgen(&as_strs(&arguments(&job, "/containers/0/args")));

@@ -1,7 +1,7 @@
 //! loadgen as a user meets it: Ctrl+C, exit codes, where output goes.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -407,7 +407,8 @@ async fn waits_while_the_target_answers_with_503(protocol: Protocol) {
 }
 
 async fn a_target_that_does_not_answer_in_time_is_named(protocol: Protocol) {
-    let closed = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    let kept = Port::keep().expect("a port");
+    let closed = kept.address;
     let silent = bad_http1(BadHttp1::NeverAnswers);
     for (address, reasons) in
         [(closed, ["refused", "refused"]), (silent.address, ["no response", "connect timeout"])]
@@ -423,7 +424,8 @@ async fn a_target_that_does_not_answer_in_time_is_named(protocol: Protocol) {
 }
 
 async fn ctrl_c_ends_the_wait_for_the_target() {
-    let closed = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+    let kept = Port::keep().expect("a port");
+    let closed = kept.address;
     let silent = bad_http1(BadHttp1::NeverAnswers);
     for (address, signal) in [(closed, Signal::INT), (silent.address, Signal::TERM)] {
         let url = url(Protocol::Http1, address);

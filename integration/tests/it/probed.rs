@@ -4,6 +4,7 @@ use std::path::Path;
 
 use integration::{
     binaries::loadgen,
+    launch::Port,
     process::Finished,
     proxies::{HAPROXY, NGINX},
     proxy::{Behind, Kind, Proxy},
@@ -352,8 +353,8 @@ fn a_probe_whose_direct_column_is_not_clean_says_that_it_could_not_judge() {
 }
 
 fn a_server_that_is_not_a_dummy_server_is_an_error() {
-    let nobody =
-        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let kept = Port::keep().expect("a port");
+    let nobody = kept.address;
     let finished = loadgen(&["probe", BRIEF, &format!("http://{nobody}")]);
     assert_eq!(finished.code, Some(1), "{finished}");
     assert!(finished.stderr.contains("no dummy-server answers"), "{finished}");

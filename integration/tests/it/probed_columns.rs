@@ -2,6 +2,7 @@
 
 use integration::{
     binaries::loadgen,
+    launch::Port,
     process::Finished,
     relay::{Habit, Relay},
     server::Server,
@@ -34,8 +35,8 @@ fn probe(urls: &[&str]) -> Finished {
 
 fn a_column_that_cannot_be_reached_does_not_keep_others_from_being_asked() {
     let server = Server::start();
-    let nobody =
-        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let kept = Port::keep().expect("a port");
+    let nobody = kept.address;
     let (gone, good) = (format!("gone=http://{nobody}"), format!("good=http://{}", server.http));
     let finished = probe(&[&gone, "unknown=http://unknown.invalid:1", &good]);
     assert_eq!(finished.code, Some(1), "{finished}");
@@ -46,8 +47,8 @@ fn a_column_that_cannot_be_reached_does_not_keep_others_from_being_asked() {
 }
 
 fn where_no_column_can_be_asked_the_report_says_why_of_each() {
-    let nobody =
-        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let kept = Port::keep().expect("a port");
+    let nobody = kept.address;
     let finished = probe(&[&format!("gone=http://{nobody}"), "unknown=http://unknown.invalid:1"]);
     assert_eq!(finished.code, Some(1), "{finished}");
     for said in ["no dummy-server answers at gone", "can't find unknown"] {

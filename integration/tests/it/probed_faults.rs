@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use integration::{
     PATIENCE,
     binaries::{command, loadgen},
+    launch::Port,
     process::{Finished, Process},
     relay::{Habit, Relay},
     server::Server,
@@ -124,8 +125,8 @@ fn an_interrupted_cell_keeps_the_rounds_that_have_ended() {
 }
 
 fn a_report_of_a_probe_that_does_not_begin_leaves_no_file() {
-    let nobody =
-        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let kept = Port::keep().expect("a port");
+    let nobody = kept.address;
     let folder = tempfile::tempdir().expect("a folder");
     let (new, old) = (folder.path().join("new.json"), folder.path().join("old.json"));
     std::fs::write(&old, "old").expect("a file");

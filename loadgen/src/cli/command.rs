@@ -381,9 +381,10 @@ pub(super) fn within_files(plan: Plan, other_end: OtherEnd) -> Result<Plan, Plan
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::{io, net::SocketAddr};
 
     use clap::Parser as _;
+    use socket2::{Domain, Socket, Type};
 
     use super::*;
 
@@ -405,8 +406,13 @@ mod tests {
         command(&Args::try_parse_from(words).unwrap(), out)
     }
 
+    /// No other test is given it: it stays bound until the tests end.
     fn closed_port() -> SocketAddr {
-        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        std::mem::forget(socket);
+        address
     }
 
     #[test]

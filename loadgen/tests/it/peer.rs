@@ -12,6 +12,7 @@ use std::{
 
 use clap::Parser as _;
 use loadgen::{Plan, Run, Summary, cli::Args};
+use socket2::{Domain, Socket, Type};
 
 /// A server on a free port, for as long as the test runs.
 pub(crate) struct Peer {
@@ -54,9 +55,13 @@ pub(crate) fn finish(run: Run) -> Summary {
     summary
 }
 
-/// A port without a listener.
+/// A port without a listener, which no other test is given: it stays bound until the tests end.
 pub(crate) fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 /// Gives each connection, numbered from 0, to `handle` on its own thread.
