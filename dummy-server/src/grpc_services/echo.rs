@@ -20,7 +20,7 @@ use super::{
     Call,
     message::{self, BATCH, Messages, within_budget},
     metadata::{self, AUTHORITY},
-    status::{Deadline, Ends, OK, reply, trailers, trailers_only},
+    status::{Deadline, Interruption, OK, reply, trailers, trailers_only},
 };
 use crate::{
     budget::Hold,
@@ -139,9 +139,9 @@ fn unary(responder: Responder, mut messages: Messages, mut deadline: Deadline) -
 
 fn stream(responder: Responder, messages: Messages, deadline: Deadline) -> Answer {
     let hold = Hold::new(&responder.context.budget);
-    let ends = Ends::new(deadline, &responder.context.shutdown);
+    let interruption = Interruption::new(deadline, &responder.context.shutdown);
     let compressed = responder.compressed;
-    let responses = Responses { responder, messages, ends, hold, noted: Noted::default(), end: None };
+    let responses = Responses { responder, messages, interruption, hold, noted: Noted::default(), end: None };
     Answer::Ready(reply(Fields::new(), compressed, Body::Stream(Box::new(responses))))
 }
 
@@ -149,7 +149,7 @@ fn stream(responder: Responder, messages: Messages, deadline: Deadline) -> Answe
 struct Responses {
     responder: Responder,
     messages: Messages,
-    ends: Ends,
+    interruption: Interruption,
     /// For the responses that were given last.
     hold: Hold,
     /// Those of verified runs that were given last.
@@ -161,7 +161,7 @@ struct Responses {
 impl Responses {
     /// Adds the response to the next request. False: there are no more.
     fn poll_respond(&mut self, out: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<Result<bool, Status>> {
-        let next = ready!(self.messages.poll_next_until(&mut self.ends, cx))?;
+        let next = ready!(self.messages.poll_next_until(&mut self.interruption, cx))?;
         let Some(request) = next else { return Poll::Ready(Ok(false)) };
         let start = out.len();
         let (noted, ledger) = (&mut self.noted, &self.responder.context.ledger);

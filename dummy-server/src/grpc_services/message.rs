@@ -14,7 +14,7 @@ use grpc::message::{Invalid, Limits, PREFIX, Reader};
 use http::StatusCode;
 use tonic::{Code, Status};
 
-use super::status::Ends;
+use super::status::Interruption;
 use crate::{
     budget::Hold,
     context::ServerContext,
@@ -109,15 +109,15 @@ impl Messages {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// [`Messages::poll_next`] of a stream, which `ends` while it waits for its client.
+    /// [`Messages::poll_next`] of a stream, which the `interruption` ends while it waits for its client.
     pub(super) fn poll_next_until(
         &mut self,
-        ends: &mut Ends,
+        interruption: &mut Interruption,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, Status>> {
         match self.poll_next(cx) {
             // Only what waits for the client yields to the drain, and not what waits for its turn.
-            Poll::Pending => ends.poll(cx, !self.turn.is_over()).map(Err),
+            Poll::Pending => interruption.poll(cx, !self.turn.is_over()).map(Err),
             ready => ready,
         }
     }

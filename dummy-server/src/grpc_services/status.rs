@@ -117,13 +117,13 @@ fn draining() -> Status {
 }
 
 /// What ends a call from outside: its deadline, and the drain where the call yields to it.
-pub(super) struct Ends {
+pub(super) struct Interruption {
     deadline: Deadline,
     /// The moment from which the drain ends what waits. It is one subscription, however often it is polled.
     drained: Pin<Box<dyn Future<Output = ()>>>,
 }
 
-impl Ends {
+impl Interruption {
     pub(super) fn new(deadline: Deadline, shutdown: &Shutdown) -> Self {
         let shutdown = shutdown.clone();
         Self { deadline, drained: Box::pin(async move { shutdown.reached(Phase::Closing).await }) }
@@ -138,7 +138,7 @@ impl Ends {
     }
 
     /// The same for callers that don't wait, and know whether the drain is to end the call.
-    pub(super) fn have_come(&self, drained: bool) -> Option<Status> {
+    pub(super) fn has_come(&self, drained: bool) -> Option<Status> {
         if self.deadline.0.as_ref().is_some_and(|sleep| Instant::now() >= sleep.deadline()) {
             return Some(overdue());
         }

@@ -28,7 +28,7 @@ use super::{
     Call,
     message::{self, BATCH, Messages},
     plan::{self, Script},
-    status::{Ends, fields_of, reply, trailers_only},
+    status::{Interruption, fields_of, reply, trailers_only},
     tokens::Tokens,
 };
 use crate::{
@@ -91,7 +91,7 @@ pub(super) fn call_method(call: Call, method: &[u8]) -> Option<Answer> {
         packing: None,
         timetable: Timetable::default(),
         end: None,
-        ends: Ends::new(deadline, &context.shutdown),
+        interruption: Interruption::new(deadline, &context.shutdown),
         context,
     };
     Some(Answer::Waiting(Box::pin(conversation.begin())))
@@ -124,7 +124,7 @@ struct ScriptedCall {
     timetable: Timetable,
     /// The trailers, when there are no more responses.
     end: Option<Fields>,
-    ends: Ends,
+    interruption: Interruption,
     context: Rc<ServerContext>,
 }
 
@@ -159,14 +159,14 @@ impl ScriptedCall {
             _ => self.script.count,
         };
         if self.script.never {
-            return Err(poll_fn(|cx| self.ends.poll(cx, true)).await);
+            return Err(poll_fn(|cx| self.interruption.poll(cx, true)).await);
         }
         if !self.script.delay.is_zero() {
             let mut delay = Box::pin(sleep(self.script.delay));
             poll_fn(|cx| match delay.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(Ok(())),
                 // What gives one response is let finish by the drain.
-                Poll::Pending => self.ends.poll(cx, self.kind.streams()).map(Err),
+                Poll::Pending => self.interruption.poll(cx, self.kind.streams()).map(Err),
             })
             .await?;
         }
@@ -175,7 +175,7 @@ impl ScriptedCall {
 
     /// Reads a request. False: there are no more.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Status>> {
-        let next = ready!(self.messages.poll_next_until(&mut self.ends, cx))?;
+        let next = ready!(self.messages.poll_next_until(&mut self.interruption, cx))?;
         let Some(message) = next else { return Poll::Ready(Ok(false)) };
         plan::weigh(&message)?;
         let request = TestRequest::decode(message).map_err(|error| Status::internal(error.to_string()))?;
@@ -211,7 +211,7 @@ impl ScriptedCall {
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Status>> {
         // What gives one response is let finish by the drain.
         let drained = self.kind.streams() && self.context.shutdown.phase() >= Phase::Closing;
-        if let Some(status) = self.ends.have_come(drained) {
+        if let Some(status) = self.interruption.has_come(drained) {
             return Poll::Ready(Err(status));
         }
         if self.script.after.is_some_and(|after| self.sent >= after) {
@@ -234,7 +234,7 @@ impl ScriptedCall {
             self.timetable.catch_up();
         }
         if self.timetable.poll(cx).is_pending() {
-            return self.ends.poll(cx, true).map(Err);
+            return self.interruption.poll(cx, true).map(Err);
         }
         self.timetable.begin();
         self.timetable.advance(self.script.interval);

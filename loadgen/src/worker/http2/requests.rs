@@ -19,7 +19,7 @@ use crate::{
 
 /// What is the same in all requests of a pool, and what is read of all replies.
 #[derive(Debug)]
-pub(in crate::worker) struct Http2Requests {
+pub(crate) struct Http2Requests {
     /// By their index in the plan.
     pub(super) all: Vec<PreparedHttp2>,
     pub(super) texts: Texts,
