@@ -184,14 +184,16 @@ requests: [{{name: page, path: /page}}]
     ));
     let run = written.loadgen("--report run.json").stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     let run = run.unwrap();
-    loop {
-        let came = came(&seen);
-        let of = |load: u8| came.iter().filter(|(_, id)| id.load == load).count();
-        if of(0) >= 5 && of(1) >= 5 && of(2) == 3 {
-            break;
+    let of = |load: u8| came(&seen).iter().filter(|(_, id)| id.load == load).count();
+    let until = |is_so: &dyn Fn() -> bool| {
+        while !is_so() {
+            std::thread::yield_now();
         }
-        std::thread::yield_now();
-    }
+    };
+    until(&|| of(0) >= 5 && of(2) == 3);
+    // The last response is on its way: the others go on for long enough for that load to have ended.
+    let (steady, closed) = (of(0) + 100, of(1) + 100);
+    until(&|| of(0) >= steady && of(1) >= closed);
     kill_process(Pid::from_child(&run), Signal::INT).unwrap();
     let (code, _, err) = told(&run.wait_with_output().unwrap());
     assert_eq!(code, Some(130), "{err}");
