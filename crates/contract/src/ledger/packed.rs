@@ -11,7 +11,7 @@ use super::{MAX_PAGES, NUMBERS_PER_PAGE, Pages};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Packed {
-    /// Numbers of pages, from and to, in which each number is [`State::WHOLE`].
+    /// Numbers of pages, from and to, in which each number is [`State::WHOLE`](super::State::WHOLE).
     pub whole: Vec<(u64, u64)>,
     /// The bytes of other pages in Base64, by the number of the page.
     pub pages: BTreeMap<u64, String>,
