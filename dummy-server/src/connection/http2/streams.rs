@@ -55,7 +55,7 @@ impl Driver<'_> {
         }
         let inbox = (!end).then(|| Inbox::new(&self.context.budget));
         let upload = Upload::new(inbox.as_ref());
-        let mut expects_continue = head.fields.has_token("expect", "100-continue");
+        let mut expects_continue = !end && head.fields.has_token("expect", "100-continue");
         let (flight, answer) =
             exchange::handle_request(&self.resources.exchange, connection, &head, upload, now);
         if let Some(directives) = flight.directives() {
