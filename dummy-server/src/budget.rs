@@ -62,7 +62,7 @@ impl Pool {
 pub(crate) struct Budget {
     pool: Arc<Pool>,
     leased: Cell<u64>,
-    /// They say what is held.
+    held: Cell<u64>,
     stats: Arc<Stats>,
     /// What waits to be made, and sent.
     waiting: RefCell<Vec<Waker>>,
@@ -70,7 +70,13 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(pool: Arc<Pool>, stats: Arc<Stats>) -> Rc<Self> {
-        Rc::new(Self { pool, leased: Cell::default(), stats, waiting: RefCell::default() })
+        Rc::new(Self {
+            pool,
+            leased: Cell::default(),
+            held: Cell::default(),
+            stats,
+            waiting: RefCell::default(),
+        })
     }
 
     /// How much output may wait in a connection that would take `most`: less while the budget is tight.
@@ -94,7 +100,7 @@ impl Budget {
 
     /// Takes `bytes` more, for what may use the reserve if it `is_small`.
     fn take(&self, bytes: u64, is_small: bool) -> bool {
-        let held = self.stats.memory_held.get().saturating_add(bytes);
+        let held = self.held.get().saturating_add(bytes);
         if held > self.leased.get() {
             let needed = held - self.leased.get();
             let floor = if is_small { 0 } else { self.pool.total / RESERVED };
@@ -104,13 +110,13 @@ impl Budget {
             };
             self.leased.set(self.leased.get() + more);
         }
-        self.stats.memory_held.set(held);
+        self.hold(held);
         true
     }
 
     fn give(&self, bytes: u64) {
-        let held = self.stats.memory_held.get().saturating_sub(bytes);
-        self.stats.memory_held.set(held);
+        let held = self.held.get().saturating_sub(bytes);
+        self.hold(held);
         let spare = self.leased.get().saturating_sub(held);
         let (kept, most) =
             if held == 0 { (self.pool.idle_lease, self.pool.idle_lease) } else { (SLAB, 2 * SLAB) };
@@ -119,6 +125,11 @@ impl Budget {
             self.pool.give(spare - kept);
         }
         self.wake_waiting();
+    }
+
+    fn hold(&self, held: u64) {
+        self.held.set(held);
+        self.stats.memory_held.set(held);
     }
 }
 
@@ -246,12 +257,12 @@ mod tests {
         let (first, second) = (Hold::new(&budget), Hold::new(&budget));
         assert!(first.set(10 * MIB) && second.set(4 * MIB));
         assert!(!second.grow(MIB), "the last eighth is for small ones");
-        assert_eq!(budget.stats.memory_held.get(), 14 << 20);
+        assert_eq!((budget.held.get(), budget.stats.memory_held.get()), (14 << 20, 14 << 20));
         assert_eq!(budget.stats.memory_refused.get(), 1);
         drop(first);
         assert!(second.grow(MIB));
         drop(second);
-        assert_eq!((budget.stats.memory_held.get(), budget.leased.get()), (0, 16 << 20 >> 5));
+        assert_eq!((budget.held.get(), budget.leased.get()), (0, 16 << 20 >> 5));
         assert_eq!(budget.pool.free.load(Relaxed), (16 << 20) - (16 << 20 >> 5));
     }
 
@@ -309,6 +320,6 @@ mod tests {
         let budget = Budget::of(8 << 20);
         let hold = Hold::new(&budget);
         assert!(!hold.set(usize::MAX) && hold.set(1) && !hold.grow(usize::MAX) && hold.grow(1));
-        assert_eq!(budget.stats.memory_held.get(), 2);
+        assert_eq!(budget.held.get(), 2);
     }
 }
