@@ -25,8 +25,8 @@ use crate::grpc_calls::ECHO;
 tests!();
 
 const BUDGET: &str = "--memory-budget=16M";
-/// The budget, as much again for what is being put together, and what an allocator keeps of several attacks one after the
-/// other: of what these send it is a half at most.
+/// The budget, as much again for what is being put together, and what an allocator keeps of several attacks, one after the
+/// other.
 const MEMORY: u64 = 128 * MIB;
 const HELD: &str = "dummy_server_memory_held_bytes";
 const REFUSED: &str = "dummy_server_memory_refused_total";
